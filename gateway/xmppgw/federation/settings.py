@@ -1,0 +1,156 @@
+"""The daemons' configuration files, derived from the document: whole, so that no daemon is ever told two things.
+
+The roles that install the daemons call these and write the result as JSON. The shapes are decoded strictly by
+`xmppgw.edge.settings` and `xmppgw.frontend.settings`; what is not said here is a default there. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xmppgw.federation.certificates import SYSTEM_TRUST, TLS_DIRECTORY, authority_file
+from xmppgw.federation.model import (
+    LINK_PORT,
+    S2S_PORT,
+    SIP_TLS_PORT,
+    Document,
+    Edge,
+    Federation,
+    FrontEnd,
+    Partner,
+    Pool,
+)
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+EDGE_CONTROL_SOCKET: Final = "/run/xmppgw-edge/control.sock"
+FRONT_END_CONTROL_SOCKET: Final = "/run/xmppgw-frontend/control.sock"
+FRONT_END_STORE: Final = "/var/lib/xmppgw-frontend/store.sqlite"
+DIALBACK_SECRET_FILE: Final = "/etc/xmppgw/dialback.secret"  # noqa: S105 - a path
+EDGE_METRICS_PORT: Final = 9269
+FRONT_END_METRICS_PORT: Final = 9061
+
+
+def edge_settings(document: Document, host: str, *, federation_enabled: bool) -> dict[str, Json]:
+    """The whole edge.json of one edge.
+
+    Before step 5 (`federation_enabled` false) it names no partner, no public certificate and no dialback secret: rule R5.
+    Raises KeyError for a host that is not an edge of the document.
+    """
+    federation = document.federation
+    edge = _edge(federation, host)
+    settings: dict[str, Json] = {
+        "node": edge.fqdn,
+        "own_domains": list(federation.own_domains),
+        "federation_enabled": federation_enabled,
+        "listen": [{"address": address, "port": S2S_PORT} for address in edge.external_addresses],
+        "link": {
+            "listen_address": edge.internal_addresses[0],
+            "port": LINK_PORT,
+            **_private_certificate(federation, "link"),
+            "peers": [front_end.fqdn for _, front_end in federation.front_ends],
+        },
+        "resolver": list(federation.dns.resolvers),
+        "metrics": {"address": "127.0.0.1", "port": EDGE_METRICS_PORT},
+        "control_socket": EDGE_CONTROL_SOCKET,
+        "partners": [],
+    }
+    if federation_enabled:
+        settings["tls"] = {
+            "certificate": f"{TLS_DIRECTORY}/public.crt",
+            "key": f"{TLS_DIRECTORY}/public.key",
+            "trust": _public_trust(federation),
+        }
+        settings["dialback_secret_file"] = DIALBACK_SECRET_FILE
+        settings["partners"] = [_edge_partner(partner) for partner in federation.partners]
+    return settings
+
+
+def front_end_settings(
+    document: Document, host: str, *, policy_enabled: bool, federation_enabled: bool
+) -> dict[str, Json]:
+    """The whole frontend.json of one front end.
+
+    `policy_enabled` is true from step 4 on (before it the access policy is closed), `federation_enabled` from step 5 on (before it
+    no partner is known: rule R1). Raises KeyError for a host that is not a front end of the document.
+    """
+    federation = document.federation
+    pool, front_end = _front_end(federation, host)
+    policy = federation.access_policies.global_
+    hop = federation.sip.next_hop
+    return {
+        "node": front_end.fqdn,
+        "pool_fqdn": pool.fqdn,
+        "own_domains": list(federation.own_domains),
+        "links": [
+            {"server_name": edge.internal_fqdn, "addresses": [edge.internal_addresses[0]], "port": LINK_PORT}
+            for edge in federation.edges
+        ],
+        "tls": _private_certificate(federation, "link"),
+        "sip": {
+            **_private_certificate(federation, "sip"),
+            "listen": [{"address": address, "port": SIP_TLS_PORT} for address in front_end.addresses],
+            "next_hop": {"host": hop.fqdn, "port": hop.port, "server_name": hop.fqdn},
+            "peers": [peer.fqdn for peer in federation.sip.peers],
+            "dialect": federation.sip.dialect,
+        },
+        "partners": [
+            {
+                "domain": partner.domain,
+                "additional_domains": list(partner.additional_domains),
+                "type": partner.type.value,
+            }
+            for partner in federation.partners
+        ]
+        if federation_enabled
+        else [],
+        "access_policy": {
+            "global": {
+                "enable_federation_access": policy_enabled and policy.enable_federation_access,
+                "enable_xmpp_access": policy_enabled and policy.enable_xmpp_access,
+            }
+        },
+        "store": FRONT_END_STORE,
+        "metrics": {"address": "127.0.0.1", "port": FRONT_END_METRICS_PORT},
+        "control_socket": FRONT_END_CONTROL_SOCKET,
+    }
+
+
+def _edge(federation: Federation, host: str) -> Edge:
+    for edge in federation.edges:
+        if edge.host == host:
+            return edge
+    raise KeyError(f"{host} is not an edge of this document")
+
+
+def _front_end(federation: Federation, host: str) -> tuple[Pool, FrontEnd]:
+    for pool, front_end in federation.front_ends:
+        if front_end.host == host:
+            return pool, front_end
+    raise KeyError(f"{host} is not a front end of this document")
+
+
+def _private_certificate(federation: Federation, name: str) -> dict[str, Json]:
+    return {
+        "certificate": f"{TLS_DIRECTORY}/{name}.crt",
+        "key": f"{TLS_DIRECTORY}/{name}.key",
+        "ca": authority_file(federation.certificates.internal.authority),
+    }
+
+
+def _public_trust(federation: Federation) -> list[Json]:
+    public = federation.certificates.public
+    # Where a private CA stands for the public ones, partners' certificates come from it too.
+    return [SYSTEM_TRUST, authority_file(public.authority)] if public.issuer == "private_ca" else [SYSTEM_TRUST]
+
+
+def _edge_partner(partner: Partner) -> dict[str, Json]:
+    return {
+        "domain": partner.domain,
+        "additional_domains": list(partner.additional_domains),
+        "tls": partner.tls.value,
+        "sasl": partner.sasl.value,
+        "dialback": partner.dialback,
+        "addresses": [{"host": server.host, "port": server.port} for server in partner.servers],
+        "pins": list(partner.pins),
+    }
