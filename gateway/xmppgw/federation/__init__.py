@@ -1,7 +1,7 @@
-"""The federation document and what follows from it: one YAML file, one model, one place for every derived name and number.
+"""The federation document and what follows from it: one file, one model, one place for every derived name and number.
 
-CLI, Pulumi program, Ansible plug-ins and the daemons' configuration are all made from what is exported here. Pure: no socket, no
-clock, no randomness; only `loader` opens a file.
+CLI, Pulumi program, Ansible plug-ins and the daemons' configuration are all made from what is exported here.
+Pure: no socket, no clock, no randomness; only `loader` opens a file.
 """
 
 from xmppgw.federation.certificates import CertificateRequirement, Usage, authority_file, certificates

@@ -1,7 +1,7 @@
 """The certificate table: which certificates the gateway's hosts need, with which names, from whom.
 
-`xmppgw plan`, the role that makes keys and signing requests, and the daemons' settings read it. Keys are made on their hosts and
-never leave them. Pure.
+`xmppgw plan`, the role that makes keys and signing requests, and the daemons' settings read it. Keys are made on their
+hosts and never leave them. Pure.
 """
 
 from __future__ import annotations
@@ -70,29 +70,25 @@ def certificates(document: Document) -> list[CertificateRequirement]:
     federation = document.federation
     internal, public = federation.certificates.internal, federation.certificates.public
     needed: list[CertificateRequirement] = []
-    for edge in federation.edges:
-        # One bare-domain entry per SIP domain: partners look for the domain, not for the host (RFC 6120 13.7.1.2, RFC 9525).
-        # serverAuth only: public authorities no longer issue clientAuth, and a name checked as a server's is enough for S2S.
-        names = (edge.fqdn, *federation.own_domains)
-        needed.append(_requirement("public", edge.host, names, (Usage.SERVER,), public, 4, "XMPP S2S with partners"))
+
+    def need(  # noqa: PLR0917 - a row of a table
+        name: str, host: str, names: tuple[str, ...], step: int, used_for: str, issuer: Issuer = internal
+    ) -> None:
+        usages = (Usage.SERVER,) if issuer is public else (Usage.SERVER, Usage.CLIENT)
+        unique = tuple(dict.fromkeys(names))
         needed.append(
-            _requirement("link", edge.host, (edge.internal_fqdn,), _BOTH, internal, 2, "link from the front ends")
+            CertificateRequirement(
+                name, host, unique[0], unique, usages, issuer.issuer, issuer.authority, step, used_for
+            )
         )
+
+    for edge in federation.edges:
+        # One bare-domain entry per SIP domain: partners look for the domain, not for the host (RFC 6120 13.7.1.2).
+        # serverAuth only: public authorities no longer issue clientAuth, and S2S checks names as a server's anyway.
+        need("public", edge.host, (edge.fqdn, *federation.own_domains), 4, "XMPP S2S with partners", public)
+        need("link", edge.host, (edge.internal_fqdn,), 2, "link from the front ends")
     for pool, front_end in federation.front_ends:
-        needed.append(_requirement("link", front_end.host, (front_end.fqdn,), _BOTH, internal, 1, "link to the edges"))
+        need("link", front_end.host, (front_end.fqdn,), 1, "link to the edges")
         # The platform validates the pool's name; the member's stands beside it.
-        names = (pool.fqdn, front_end.fqdn)
-        needed.append(_requirement("sip", front_end.host, names, _BOTH, internal, 1, "SIP with the platform"))
+        need("sip", front_end.host, (pool.fqdn, front_end.fqdn), 1, "SIP with the platform")
     return sorted(needed, key=lambda requirement: (requirement.name, requirement.host))
-
-
-_BOTH: Final = (Usage.SERVER, Usage.CLIENT)
-
-
-def _requirement(
-    name: str, host: str, names: tuple[str, ...], usages: tuple[Usage, ...], issuer: Issuer, step: int, used_for: str
-) -> CertificateRequirement:
-    unique = tuple(dict.fromkeys(names))
-    return CertificateRequirement(
-        name, host, unique[0], unique, usages, issuer.issuer, issuer.authority, step, used_for
-    )

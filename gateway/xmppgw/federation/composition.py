@@ -1,9 +1,9 @@
 """From bytes to plain data that remembers its lines.
 
-The loader calls `compose` with the bytes of a document. A composer of our own on PyYAML's event stream, because the ready
-ones keep the last of two equal keys, expand aliases without a bound, and forget where a value stood. It never opens a file.
-The same file is read by Ansible, so values mean here what they mean there (YAML 1.1), and what would mean something else
-in one of the two (a template, a tag) is refused.
+The loader calls `compose` with the bytes of a document. A composer of our own on PyYAML's event stream, because the
+ready ones keep the last of two equal keys, expand aliases without a bound, and forget where a value stood. It never
+opens a file. The same file is read by Ansible, so values mean here what they mean there (YAML 1.1), and what would mean
+something else in one of the two (a template, a tag) is refused.
 """
 
 from __future__ import annotations
@@ -118,6 +118,9 @@ def _decode(data: bytes) -> str:
         raise _Stop(Flaw("file-encoding", line, (), found)) from None
 
 
+NOWHERE: Final = Place(0, "")
+
+
 @dataclass(slots=True)
 class _Open:
     """A mapping or sequence whose end has not been read yet."""
@@ -127,7 +130,7 @@ class _Open:
     path: tuple[str | int, ...]
     place: Place
     key: str | None = None  # of a mapping: the key that waits for its value
-    key_place: Place = Place(0, "")
+    key_place: Place = NOWHERE
     key_usable: bool = True
     awaits_value: bool = False
     nodes: int = 1
@@ -175,7 +178,7 @@ class _Composer:
             elif isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    line = event.start_mark.line + 1
+                    line = _line(event)
                     self._flaw(Flaw("yaml-documents", line, (), "found a second document, expected one"))
                     break
         if not isinstance(self.root, Mapping):
@@ -221,7 +224,7 @@ class _Composer:
         return Flaw("yaml-syntax", line, (), f"{reason or 'not YAML'}{shown}")
 
     def _start(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
-        line = event.start_mark.line + 1
+        line = _line(event)
         if len(self.stack) >= MAXIMUM_DEPTH:
             raise _Stop(Flaw("yaml-too-complex", line, (), f"found more than {MAXIMUM_DEPTH} levels of nesting"))
         self._count(1, 0, line)
@@ -247,7 +250,7 @@ class _Composer:
         self._add(node, closed.place, closed.nodes, closed.characters)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        line = event.start_mark.line + 1
+        line = _line(event)
         written: str = event.value
         self._count(1, len(written), line)
         value: Scalar = self._construct(event, written, line)
@@ -260,7 +263,7 @@ class _Composer:
             if event.implicit[0]:
                 if written == _MERGE and self._at_key():
                     return _MERGE
-                tag = self.resolver.resolve(yaml.ScalarNode, written, (True, False))
+                tag = str(self.resolver.resolve(yaml.ScalarNode, written, (True, False)))  # type: ignore[no-untyped-call]
             else:
                 tag = "tag:yaml.org,2002:str"
         else:
@@ -285,8 +288,8 @@ class _Composer:
             return written
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        line = event.start_mark.line + 1
-        known = self.anchors.get(event.anchor)
+        line = _line(event)
+        known = self.anchors.get(event.anchor or "")
         if known is None:
             reason = "an anchor that contains it" if event.anchor in self.anchors else "an anchor that does not exist"
             self._flaw(Flaw("yaml-alias", line, self._path_of_next(), f"found *{event.anchor}, which names {reason}"))
@@ -382,7 +385,11 @@ class _Composer:
         self.flaws.append(flaw)
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 def shorten(text: str, limit: int = 60) -> str:
     """The text on one line, cut to `limit` characters, for use in a message."""
-    text = text.replace("\n", " ")
+    text = "".join(character if character.isprintable() else " " for character in text[: limit + 1])
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,7 +1,7 @@
 """The federation document as typed, frozen values: one YAML file says all of this for one environment.
 
-The loader builds it; everything in this room derives from it. Defaults are those of the platform being replaced where it has
-them (`New-CsXmppAllowedPartner`), else the closed choice. Rules that span several fields are in `rules.py`.
+The loader builds it; everything in this room derives from it. Defaults are those of the platform being replaced where
+it has them (`New-CsXmppAllowedPartner`), else the closed choice. Rules that span several fields are in `rules.py`.
 """
 
 from __future__ import annotations

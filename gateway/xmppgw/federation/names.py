@@ -1,7 +1,7 @@
 """Domain names and IP addresses as the document may write them, in one canonical form.
 
-The model uses these as field types. A domain is kept in the form that DNS, certificates and SIP share: lower case, A-labels
-(RFC 5890), no final dot. An address is kept as `ipaddress` prints it. Nothing is looked up.
+The model uses these as field types. A domain is kept in the form that DNS, certificates and SIP share: lower case,
+A-labels (RFC 5890), no final dot. An address is kept as `ipaddress` prints it. Nothing is looked up.
 """
 
 from __future__ import annotations

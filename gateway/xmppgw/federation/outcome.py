@@ -1,8 +1,8 @@
 """What a partner's TLS, SASL and dialback settings allow: the published table of 18 combinations as a closed form.
 
-Rules, `xmppgw plan` and the edge's settings call `partner_outcome`. Source: Microsoft's "negotiation settings for XMPP
-federated partners" (complete matrix). Its "common" table credits required/optional/dialback with dialback over plain TCP too;
-the complete matrix does not, and RFC 6120 5.3.1 agrees with the matrix: who requires TLS talks to nobody without it.
+The rules and `xmppgw plan` call `partner_outcome`. Source: Microsoft's "negotiation settings for XMPP federated
+partners", complete matrix. Its "common" table credits required/optional/dialback with dialback over plain TCP too; the
+complete matrix does not, and it is the one that makes sense: who requires TLS talks to nobody without it.
 """
 
 from __future__ import annotations

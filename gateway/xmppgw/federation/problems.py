@@ -150,7 +150,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         # Guards that need nothing but the document.
         "guard-r7": Code(
             Severity.REFUSED,
-            "The legacy edge uses one FQDN for all its services: moving the federation route is not supported then (rule R7).",
+            "The legacy edge has one FQDN for all services: moving the federation route is not supported then (R7).",
             "Move the users and decommission the legacy edge first, or give its services names of their own.",
         ),
     }

@@ -1,7 +1,7 @@
 """The DNS table: every record that the federation rests on, as it is before the migration and as it is after.
 
-`xmppgw plan`, the step that moves the SRV records, the Pulumi program (initial records) and the verification read it. Pure: what is
-really served is asked elsewhere.
+`xmppgw plan`, the step that moves the SRV records, the Pulumi program (initial records) and the verification read it.
+Pure: what is really served is asked elsewhere.
 """
 
 from __future__ import annotations

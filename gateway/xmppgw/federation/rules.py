@@ -1,8 +1,8 @@
 """Rules that span several fields of a document: one small function each, in one table.
 
-The loader runs them on whatever part of the document is well formed. A rule is told nothing but the sections that it names; what it
-finds is dropped where a broken field lies beneath, so that one mistake is reported once. To add a rule: a function, a row in
-RULES, a code in problems.py, a test.
+Validation runs them on whatever part of the document is well formed. A rule may use nothing but the sections that it
+names; what it finds is dropped where a broken field lies beneath, so that one mistake is reported once. To add a rule:
+a function, a row in RULES, a code in problems.py, a test.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _switch_fits(
     path: Path, partner: Partner, allowed: frozenset[Method], reads: tuple[Path, ...]
 ) -> Iterator[Finding]:
     if partner.switch is Switch.BEFORE_DNS and Method.SASL_OVER_TLS not in allowed:
-        found = f"found before_dns for {partner.domain}, which is allowed dialback only: it would ask whoever DNS names, the legacy gateway"
+        found = f"found before_dns for {partner.domain}, whose dialback would ask whoever DNS names: the legacy gateway"
         yield Finding("partner-switch", (*path, "switch"), found, reads=reads)
 
 

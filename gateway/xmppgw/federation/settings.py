@@ -34,7 +34,7 @@ FRONT_END_METRICS_PORT: Final = 9061
 def edge_settings(document: Document, host: str, *, federation_enabled: bool) -> dict[str, Json]:
     """The whole edge.json of one edge.
 
-    Before step 5 (`federation_enabled` false) it names no partner, no public certificate and no dialback secret: rule R5.
+    Before step 5 (`federation_enabled` false) it names no partner, no public certificate, no dialback secret: rule R5.
     Raises KeyError for a host that is not an edge of the document.
     """
     federation = document.federation
@@ -71,8 +71,8 @@ def front_end_settings(
 ) -> dict[str, Json]:
     """The whole frontend.json of one front end.
 
-    `policy_enabled` is true from step 4 on (before it the access policy is closed), `federation_enabled` from step 5 on (before it
-    no partner is known: rule R1). Raises KeyError for a host that is not a front end of the document.
+    `policy_enabled` is true from step 4 on (before it the access policy is closed), `federation_enabled` from step 5 on
+    (before it no partner is known: rule R1). Raises KeyError for a host that is not a front end of the document.
     """
     federation = document.federation
     pool, front_end = _front_end(federation, host)

@@ -1,7 +1,7 @@
 """From plain data with lines to a typed document, or to the whole list of what is wrong with it.
 
-The loader calls `examine_bytes`. What the model refuses is reported first; then the rules across fields run on whatever part of
-the document is left when the refused values are taken out, so that a person sees everything in one run. Pure.
+The loader calls `examine_bytes`. What the model refuses is reported first; then the rules across fields run on whatever
+part of the document is left when the refused values are taken out, so that a person sees everything in one run. Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from xmppgw.federation.composition import Flaw, Mapping, Sequence, Value, compose, shorten
+from xmppgw.federation.composition import NOWHERE, Flaw, Mapping, Place, Sequence, Value, compose, shorten
 from xmppgw.federation.model import Document, Federation
 from xmppgw.federation.problems import CODES, DocumentProblems, Problem, Severity
 from xmppgw.federation.rules import RULES, Finding, Path
@@ -54,12 +54,9 @@ def examine_bytes(data: bytes, file: str) -> Examination:
 
 def problem_of_flaw(flaw: Flaw, file: str) -> Problem:
     """A flaw of the text as a problem of a file."""
-    return _problem(flaw.code, file, flaw.line, flaw.path, flaw.message, flaw.hint)
-
-
-def _problem(code: str, file: str, line: int, path: Path, message: str, hint: str) -> Problem:
-    entry = CODES[code]
-    return Problem(code, entry.severity, file, line, written_path(path), message, hint or entry.remedy)
+    code = CODES[flaw.code]
+    hint = flaw.hint or code.remedy
+    return Problem(flaw.code, code.severity, file, flaw.line, written_path(flaw.path), flaw.message, hint)
 
 
 def written_path(path: Path) -> str:
@@ -77,8 +74,8 @@ class _Validation:
         self.root = root
         self.file = file
         self.problems = [problem_of_flaw(flaw, file) for flaw in flaws]
-        # Paths whose value is not what was meant; nothing is concluded from them. A set, and one of their ancestors' too:
-        # a question about 10,000 partners must not walk 10,000 problems.
+        # Paths whose value is not what was meant; nothing is concluded from them. A set, and one of their ancestors
+        # too: a question about 10,000 partners must not walk 10,000 problems.
         self.broken: set[Path] = set()
         self.breached: set[Path] = set()
         for flaw in flaws:
@@ -86,10 +83,11 @@ class _Validation:
 
     def run(self) -> Examination:
         document: Document | None = None
+        pruned: Value
         try:
             document = Document.model_validate_json(json.dumps(self.root), strict=True)
             partial, available = document.federation, frozenset(Federation.model_fields)
-            pruned: Value = self.root[ROOT]
+            pruned = self.root.get(ROOT)
         except ValidationError as error:
             self._report(error)
             partial, available, pruned = self._what_is_left()
@@ -119,15 +117,16 @@ class _Validation:
             if code == "unknown-key" and (meant := _nearest_key(path)):
                 hint = f"did you mean `{meant}`?"
                 self._mark((*path[:-1], meant))
-            self.problems.append(_problem(code, self.file, line, path, message, hint))
+            self.problems.append(problem_of_flaw(Flaw(code, line, path, message, hint), self.file))
             self._mark(path)
 
     def _what_is_left(self) -> tuple[Federation, frozenset[str], Mapping]:
         """Each section of the root by itself, without what the model refuses in it."""
-        root = self.root.get(ROOT)
+        found_root = self.root.get(ROOT)
+        root = found_root if isinstance(found_root, Mapping) else Mapping(0)
         sections: dict[str, Any] = {}
         pruned = Mapping(0)
-        for name, field in Federation.model_fields.items() if isinstance(root, Mapping) else ():
+        for name, field in Federation.model_fields.items():
             if name not in root:
                 if not field.is_required():
                     sections[name] = field.get_default()
@@ -144,21 +143,21 @@ class _Validation:
             return
         path = (ROOT, *_original_path(pruned, finding.path))
         line, _ = _locate(self.root, path)
-        self.problems.append(_problem(finding.code, self.file, line, path, finding.message, finding.hint))
+        flaw = Flaw(finding.code, line, path, finding.message, finding.hint)
+        self.problems.append(problem_of_flaw(flaw, self.file))
 
 
 def _validate_section(field: FieldInfo, value: Value) -> Any:  # noqa: ANN401 - a section of whatever type its field has
     """The section, after taking out of `value` (in place) what the model refuses; None where nothing is left."""
-    adapter: TypeAdapter[Any] = TypeAdapter(
-        Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-    )
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
     for _ in range(_PRUNINGS):
         try:
             return adapter.validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
             details = error.errors(include_url=False)
-        # A missing key makes its mapping useless; any other refused value may leave a default behind. Deepest and last first,
-        # so that the numbers of the items before it stay true.
+        # A missing key makes its mapping useless; any other refused value may leave a default behind. Deepest and last
+        # first, so that the numbers of the items before it stay true.
         paths = {detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"] for detail in details}
         if () in paths:
             return None
@@ -167,14 +166,21 @@ def _validate_section(field: FieldInfo, value: Value) -> Any:  # noqa: ANN401 - 
     return None
 
 
+def _step(value: Value, part: str | int) -> tuple[Value, Place] | None:
+    """The value below `value` at `part` and its place, if there is one."""
+    if isinstance(value, Mapping) and isinstance(part, str) and part in value:
+        return value[part], value.places.get(part, NOWHERE)
+    if isinstance(value, Sequence) and isinstance(part, int) and part < len(value):
+        return value[part], value.places[part] if value.places else NOWHERE
+    return None
+
+
 def _take_out(value: Value, path: Path) -> None:
     for part in path[:-1]:
-        if isinstance(value, Mapping) and isinstance(part, str) and part in value:
-            value = value[part]
-        elif isinstance(value, Sequence) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+        below = _step(value, part)
+        if below is None:
             return
+        value = below[0]
     last = path[-1]
     if isinstance(value, Mapping) and isinstance(last, str):
         value.pop(last, None)
@@ -200,12 +206,9 @@ def _original_path(pruned: Value, path: Path) -> Path:
     original: list[str | int] = []
     value: Value = pruned
     for part in path:
-        if isinstance(value, Sequence) and isinstance(part, int) and part < len(value):
-            original.append(value.positions[part])
-            value = value[part]
-        else:
-            original.append(part)
-            value = value.get(part) if isinstance(value, Mapping) and isinstance(part, str) else None
+        below = _step(value, part)
+        original.append(value.positions[part] if isinstance(value, Sequence) and isinstance(part, int) else part)
+        value = below[0] if below else None
     return tuple(original)
 
 
@@ -214,14 +217,10 @@ def _locate(root: Mapping, path: Path) -> tuple[int, str]:
     value: Value = root
     line, written = root.line, "a mapping"
     for part in path:
-        if isinstance(value, Mapping) and isinstance(part, str) and part in value:
-            line, written = value.places[part]
-            value = value[part]
-        elif isinstance(value, Sequence) and isinstance(part, int) and part < len(value):
-            line, written = value.places[part]
-            value = value[part]
-        else:
+        below = _step(value, part)
+        if below is None:
             return line, ""
+        value, (line, written) = below
     if isinstance(value, Mapping):
         return line, "a mapping"
     if isinstance(value, Sequence):

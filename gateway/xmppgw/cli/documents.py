@@ -1,0 +1,99 @@
+"""`xmppgw check` and `xmppgw plan`: a federation document in, its problems or its tables out.
+
+Called by `program`. Reads one file, writes to standard output; problems of a document that cannot be planned go to
+standard error as text, or to standard output as the JSON list of docs/codes.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from xmppgw.cli import planning
+from xmppgw.cli.exits import BAD_INPUT, FINE, REFUSED
+from xmppgw.cli.tables import code, table
+from xmppgw.federation import Examination, Problem, Severity, examine_document
+
+
+def check(path: Path, form: str) -> int:
+    """Print every problem of the document; return the exit status."""
+    examination = examine_document(path)
+    if form == "json":
+        _write_json([problem.as_json() for problem in examination.problems])
+    elif form == "markdown":
+        _write_markdown(examination.problems)
+    else:
+        _write_text(examination.problems, sys.stdout)
+        print(_summary(path, examination))
+    return _status(examination)
+
+
+def plan(path: Path, form: str) -> int:
+    """Print what follows from the document; return the exit status. Without a usable document, print its problems."""
+    examination = examine_document(path)
+    if examination.document is None:
+        if form == "json":
+            _write_json([problem.as_json() for problem in examination.problems])
+        else:
+            _write_text(examination.problems, sys.stderr)
+            print(_summary(path, examination), file=sys.stderr)
+        return BAD_INPUT
+    derived = planning.derive(examination.document, str(path), examination.problems)
+    if form == "json":
+        _write_json(planning.as_json(derived))
+    else:
+        sys.stdout.write(planning.as_text(derived, markdown=form == "markdown"))
+    return _status(examination)
+
+
+def _status(examination: Examination) -> int:
+    if examination.document is None:
+        return BAD_INPUT
+    return REFUSED if examination.refused else FINE
+
+
+def _summary(path: Path, examination: Examination) -> str:
+    counts = Counter(problem.severity for problem in examination.problems)
+    names = ((Severity.ERROR, "error"), (Severity.REFUSED, "refusal"), (Severity.WARNING, "warning"))
+    found = ", ".join(
+        f"{counts[severity]} {name}{'s' * (counts[severity] != 1)}" for severity, name in names if counts[severity]
+    )
+    if examination.document is None:
+        return f"{path}: not usable: {found}"
+    federation = examination.document.federation
+    size = (
+        f"{len(federation.partners)} partners, {len(federation.edges)} edges, {len(federation.front_ends)} front ends"
+    )
+    return f"{path}: {'refused' if examination.refused else 'fine'}: {size}{'; ' + found if found else ''}"
+
+
+def _write_text(problems: Iterable[Problem], out: TextIO) -> None:
+    out.writelines(f"{problem}\n" for problem in problems)
+
+
+def _write_markdown(problems: Sequence[Problem]) -> None:
+    rows = [
+        (
+            problem.severity.value,
+            code(problem.code),
+            f"{problem.file}:{problem.line}",
+            code(problem.path),
+            problem.message,
+            problem.hint,
+        )
+        for problem in problems
+    ]
+    sys.stdout.write(
+        table(("severity", "code", "place", "path", "what", "what to do"), rows, markdown=True)
+        if rows
+        else "No problems.\n"
+    )
+
+
+def _write_json(value: object) -> None:
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")

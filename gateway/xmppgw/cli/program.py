@@ -1,0 +1,113 @@
+"""Reads the command line and hands over to the verb. Imports a verb's code only when it is asked for.
+
+Exit status of every verb: 0 fine, 1 refused, 2 bad input. Bad input never ends in a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from xmppgw.cli.exits import BAD_INPUT
+
+# In a clone, the lab's document is what people mean when they name none.
+DEFAULT_DOCUMENT: Final = Path("inventories/lab/group_vars/all/federation.yml")
+
+# Verbs that other rooms implement: verb -> (module, whether its main wants the verb itself, help).
+_HANDED_OVER: Final = {
+    "edge": ("xmppgw.edge.main", False, "run the edge (XMPP proxy) daemon; see `xmppgw edge --help`"),
+    "frontend": (
+        "xmppgw.frontend.main",
+        False,
+        "run the front end (XMPP gateway) daemon; see `xmppgw frontend --help`",
+    ),
+    "status": ("xmppgw.telemetry.control_client", True, "show streams, links and queues of a daemon on this host"),
+    "drain": ("xmppgw.telemetry.control_client", True, "let a daemon on this host finish what is in flight"),
+    "control": ("xmppgw.telemetry.control_client", True, "send any command to a daemon on this host"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader has gone (`xmppgw plan | head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments and arguments[0] in _HANDED_OVER:
+        name, wants_verb, _ = _HANDED_OVER[arguments[0]]
+        status = import_module(name).main(arguments if wants_verb else arguments[1:])
+        assert isinstance(status, int)
+        return status
+    parsed = _parser().parse_args(arguments)
+    if parsed.verb in ("check", "plan"):
+        from xmppgw.cli import documents  # noqa: PLC0415 - pydantic and the model cost a quarter of a second
+
+        path = parsed.document or (DEFAULT_DOCUMENT if DEFAULT_DOCUMENT.exists() else None)
+        if path is None:
+            print(
+                f"xmppgw {parsed.verb}: name a document with --document PATH (no {DEFAULT_DOCUMENT} here)",
+                file=sys.stderr,
+            )
+            return BAD_INPUT
+        verb = documents.check if parsed.verb == "check" else documents.plan
+        return verb(path, parsed.format)
+    if parsed.verb == "schema":
+        from xmppgw.federation.schema import document_schema  # noqa: PLC0415
+
+        sys.stdout.write(document_schema())
+        return 0
+    from xmppgw.cli import capture  # noqa: PLC0415
+
+    return capture.inspect(parsed.protocol, parsed.file, parsed.format)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="xmppgw",
+        description="The XMPP federation gateway and what plans its migration.",
+        epilog="Exit status: 0 fine, 1 refused, 2 bad input.",
+    )
+    parser.add_argument("--version", action="version", version=f"xmppgw {_version()}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text in (
+        ("check", "report every problem of a federation document"),
+        ("plan", "derive certificates, ports, DNS records and partner outcomes from a federation document"),
+    ):
+        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.add_argument(
+            "--document",
+            type=Path,
+            metavar="PATH",
+            help=f"federation document; default {DEFAULT_DOCUMENT} where that exists, else required",
+        )
+        sub.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    verbs.add_parser("schema", help="print the JSON schema of the federation document")
+    sub = verbs.add_parser("inspect", help="parse one captured message as the daemons would")
+    sub.add_argument("protocol", choices=("sip", "xmpp"))
+    sub.add_argument("file", type=Path, metavar="FILE")
+    sub.add_argument("--format", choices=("text", "json"), default="text")
+    for verb, (_, _, text) in _HANDED_OVER.items():
+        verbs.add_parser(verb, help=text, add_help=False)
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("xmppgw")
+    except PackageNotFoundError:  # run from a tree that was never installed
+        return "(not installed)"
