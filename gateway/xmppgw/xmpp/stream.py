@@ -25,8 +25,23 @@ method                    when
 ``connection_lost(now)``  TCP or TLS ended
 ========================  =============================================================================================
 
-A machine may be asked for nothing after `Closed`; every method then returns an empty list.
-Times are seconds of one monotonic clock of the driver's choice.
+After `Closed` every method returns an empty list. Times are seconds of one monotonic clock of the driver's choice.
+
+Phases (`Phase`) are rows of one table per machine: what may arrive in a phase is a white list of element names with
+the method that handles each; everything else ends the stream with the error the phase names. Both machines share the
+phases that belong to every stream:
+
+- ``HEADER``: nothing is known; the only thing that may arrive is a stream header. Entered three times at most: at the
+  start, after TLS and after SASL. The domains of the first header stay for the life of the connection.
+- ``TLS``: plaintext is over, the handshake is the driver's. Bytes that were already behind the element that led here
+  are an injection and end the stream.
+- ``CERTIFICATE``: the chain is being judged; what arrives meanwhile is held, within the unauthenticated budget.
+- ``NEGOTIATING``: features are known, nothing is authorised for stanzas yet.
+- ``OPEN``: at least one pair is authorised.
+- ``CLOSING``: we sent ``</stream:stream>`` without an error and still take what is on its way, until the peer closes.
+- ``ENDING``: an error was sent; what arrives is thrown away. We wait for the peer to hang up, so that our closing does
+  not destroy the error on its way.
+- ``CLOSED``: nothing happens any more.
 """
 
 from __future__ import annotations
@@ -38,6 +53,20 @@ from typing import Protocol
 
 from .element import Element
 from .stanza import Stanza
+
+
+class Phase(StrEnum):
+    """Where a stream stands; see the theory of operation above."""
+
+    NEW = "new"
+    HEADER = "header"
+    TLS = "tls"
+    CERTIFICATE = "certificate"
+    NEGOTIATING = "negotiating"
+    OPEN = "open"
+    CLOSING = "closing"
+    ENDING = "ending"
+    CLOSED = "closed"
 
 
 class Method(StrEnum):
@@ -277,11 +306,19 @@ class StanzaReceived:
 
 @dataclass(frozen=True, slots=True)
 class DialbackChecked:
-    """The authoritative server's answer to a request that this outgoing stream carried."""
+    """The authoritative server's answer to a request that this outgoing stream carried.
+
+    Attributes:
+        request: as given to `OutgoingStream.verify`.
+        outcome: pass it to `IncomingStream.dialback_checked`.
+        condition: pass it too; a dialback error condition where the outcome is ERROR, else the empty string.
+        text: for the log.
+    """
 
     request: DialbackRequest
     outcome: DialbackOutcome
-    reason: str
+    condition: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +354,8 @@ class Closed:
         graceful: both sides sent `</stream:stream>` and no error: nothing that was sent is in doubt.
         bounce: the stanza error for what the driver still holds for this stream (RFC 6120 10.4.3, XEP-0220 2.1.1).
         authorised: whether any pair had been authorised.
+        external_refused: the peer refused our certificate and then ended the stream although dialback was to follow:
+            try again with `OutgoingSettings.try_external` off.
     """
 
     origin: Origin
@@ -325,6 +364,7 @@ class Closed:
     graceful: bool
     bounce: str
     authorised: bool
+    external_refused: bool = False
 
 
 Output = (
