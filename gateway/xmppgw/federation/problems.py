@@ -148,7 +148,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "Plan with it; before migrating, choose what this version has, or update.",
         ),
         # Guards that need nothing but the document.
-        "guard-r7": Code(
+        "migration-r7": Code(
             Severity.REFUSED,
             "The legacy edge has one FQDN for all services: moving the federation route is not supported then (R7).",
             "Move the users and decommission the legacy edge first, or give its services names of their own.",

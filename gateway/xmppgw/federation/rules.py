@@ -203,7 +203,7 @@ def _legacy_is_described(federation: Federation) -> Iterator[Finding]:
         )
     elif federation.legacy.single_edge_fqdn:
         found = "found single_edge_fqdn: true; the route transition is not supported for such an edge"
-        yield Finding("guard-r7", ("legacy", "single_edge_fqdn"), found)
+        yield Finding("migration-r7", ("legacy", "single_edge_fqdn"), found)
 
 
 def _policy_is_open_or_shut(federation: Federation) -> Iterator[Finding]:
