@@ -349,10 +349,10 @@ def tally(messages: Sequence[Message]) -> Tally:
         duplicated=duplicated,
         reordered=sum(reordered(flow) for flow in flows.values()),
         both_gateways=both,
-        longest_gap_s=max((length for flow in flows.values() for _, length in gaps(flow)), default=0.0),
-        latency_p50_s=quantile(latencies, 0.5),
-        latency_p99_s=quantile(latencies, 0.99),
-        latency_max_s=latencies[-1] if latencies else 0.0,
+        longest_gap_s=round(max((length for flow in flows.values() for _, length in gaps(flow)), default=0.0), 3),
+        latency_p50_s=round(quantile(latencies, 0.5), 4),
+        latency_p99_s=round(quantile(latencies, 0.99), 4),
+        latency_max_s=round(quantile(latencies, 1.0), 4),
         through=Through(carried[Gateway.LEGACY], carried[Gateway.TARGET], carried[Gateway.UNKNOWN]),
     )
 

@@ -1,7 +1,7 @@
 """The six steps as they went: from the migration's step lines to states, times and boundaries on the probe's timeline.
 
-Called by the runner (live line) and the report. Pure. It tells what the lines say; whether a step may be called done is the
-migration's own business.
+Called by the runner (live line) and the report. Pure. It tells what the lines say; whether a step may be called done
+is the migration's own business.
 """
 
 from __future__ import annotations
@@ -149,13 +149,14 @@ def _waits(ordered: Sequence[StepLine], now: float) -> list[Wait]:
 
 
 def phase_of(t: float, steps: Sequence[Step]) -> str:
-    """Name the phase of the migration at a moment: `before`, a step's number, or `after`; between two steps, the earlier one."""
-    reached = "before"
-    for step in steps:
-        if step.started is not None and step.started <= t:
-            reached = str(step.number)
+    """Name the phase of the migration at a moment: `before`, a step's number, or `after`.
+
+    Between two steps it is the earlier one's; a rollback walks the numbers downwards, so times decide, not numbers.
+    """
+    begun = [step for step in steps if step.started is not None and step.started <= t]
+    if not begun:
+        return "before"
     ends = [step.ended for step in steps if step.ended is not None]
-    running = any(step.state == "running" for step in steps)
-    if ends and not running and t > max(ends):
+    if ends and t > max(ends) and not any(step.state == "running" for step in steps):
         return "after"
-    return reached
+    return str(max(begun, key=lambda step: step.started or 0.0).number)

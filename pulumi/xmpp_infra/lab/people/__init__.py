@@ -48,7 +48,7 @@ WantedBy=multi-user.target
 """
 
 
-def people_content() -> HostContent:
+def content() -> HostContent:
     """Files and unit of the people on host `users`; passwords are place-holders for the lab's secrets."""
     accounts = sorted({xmpp for _, xmpp in PAIRS} | set(CONTROL))
     settings = {

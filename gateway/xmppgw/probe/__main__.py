@@ -1,0 +1,44 @@
+"""Command line of the probe: `around` runs a command under it, `report` makes the report's faces anew.
+
+Called by the Makefile. Exit status of `around`: the command's own; 4 if that was 0 and something was lost, doubled or did
+not come to rest; 3 if the probe could not begin and the command was not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from xmppgw.probe import runner
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb."""
+    parser = argparse.ArgumentParser(prog="python -m xmppgw.probe", description=(__doc__ or "").splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    around = verbs.add_parser("around", help="run a command while people chat, and report what it cost them")
+    around.add_argument("--output", default="out/lab", help="where report.{json,html,md} go")
+    around.add_argument("--lab", default=".lab", help="the lab's own folder, with outputs.json")
+    around.add_argument("--document", default="inventories/lab/group_vars/all/federation.yml")
+    around.add_argument("--limit", type=int, default=50_000, help="most messages per pair and direction")
+    around.add_argument("--seconds", type=float, default=7200.0, help="longest time that people chat")
+    around.add_argument("command", nargs="+", help="the command, after --")
+    again = verbs.add_parser("report", help="make report.html and report.md anew from report.json")
+    again.add_argument("--output", default="out/lab")
+    typed = parser.parse_args(arguments)
+    if typed.verb == "report":
+        return runner.render_again(Path(typed.output))
+    options = runner.Options(
+        command=tuple(typed.command),
+        output=Path(typed.output),
+        lab=Path(typed.lab).absolute(),
+        document=Path(typed.document),
+        limit=typed.limit,
+        seconds=typed.seconds,
+    )
+    return runner.around(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,84 @@
+"""When may the probe stop? When every flow has come to rest on one gateway and nothing came through the other lately.
+
+Called by the runner after the command has ended well. Pure: what the far ends say and a moment go in, an answer comes
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from xmppgw.probe.events import Relayed
+from xmppgw.probe.ledger import Gateway, Gateways
+from xmppgw.probe.people import FlowStatus
+from xmppgw.probe.steps import Course
+
+QUIET_S = 10.0
+"""DESIGN 7.7: nothing through the other gateway for this long."""
+
+FRESH_S = 3.0
+"""A flow counts as carried by a gateway only if that gateway carried something just now."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Where the traffic rests: the gateway, or None with what is still awaited."""
+
+    gateway: Gateway | None
+    awaited: tuple[str, ...]
+
+
+def expected_gateway(course: Course) -> Gateway | None:
+    """Where the traffic belongs after the command: ours once step 6 is done, the old one once it is taken back."""
+    states = {step.number: step.state for step in course.steps}
+    if states.get(6) == "done":
+        return Gateway.TARGET
+    if "undone" in states.values():
+        return Gateway.LEGACY
+    return None
+
+
+def rest(
+    flows: Iterable[FlowStatus],
+    relayed: Mapping[str, Sequence[Relayed]],
+    gateways: Gateways,
+    expected: Gateway | None,
+    now: float,
+) -> Rest:
+    """Judge all flows of numbered messages at a moment.
+
+    `now` is the hosts' clock; with `expected` None any one gateway will do, the same for all.
+    """
+    wanted = expected
+    awaited: list[str] = []
+    for flow in flows:
+        if flow.kind != "normal" or flow.direction == "control":
+            continue
+        last = _last_by_gateway(flow, relayed, gateways)
+        fresh = [gateway for gateway, t in last.items() if t >= now - FRESH_S]
+        recent = [gateway for gateway, t in last.items() if t >= now - QUIET_S]
+        name = f"{flow.pair} {flow.direction}"
+        if not fresh:
+            awaited.append(f"{name}: nothing arrives")
+        elif wanted is not None and recent != [wanted]:
+            others = ", ".join(sorted(g.value for g in recent if g is not wanted)) or "nothing"
+            awaited.append(f"{name}: {others} within the last {QUIET_S:.0f} s")
+        elif wanted is None and len(recent) == 1:
+            wanted = recent[0]
+        elif wanted is None:
+            awaited.append(f"{name}: both gateways within the last {QUIET_S:.0f} s")
+    return Rest(None if awaited else wanted, tuple(awaited))
+
+
+def _last_by_gateway(
+    flow: FlowStatus, relayed: Mapping[str, Sequence[Relayed]], gateways: Gateways
+) -> dict[Gateway, float]:
+    last: dict[Gateway, float] = {}
+    if flow.direction == "xmpp_to_sip":
+        seen = [(gateways.which(via), seen.last) for via, seen in flow.via.items()]
+    else:
+        seen = [(gateways.which(line.address), line.t) for line in relayed.get(flow.partner, ())]
+    for gateway, t in seen:
+        last[gateway] = max(last.get(gateway, 0.0), t)
+    return last
