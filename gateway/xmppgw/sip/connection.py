@@ -302,7 +302,9 @@ class SipConnection:
         self._limits = limits or Limits()
         self._framer = Framer(self._limits)
         self._clients = ClientTransactions(maximum_open_requests)
-        self._servers = ServerTransactions(maximum_server_transactions, ongoing or OngoingRequests(), new_token())
+        self._servers = ServerTransactions(
+            maximum_server_transactions, OngoingRequests() if ongoing is None else ongoing
+        )
         self._out = bytearray()
         self._closed = False
         self._line_ends = 0

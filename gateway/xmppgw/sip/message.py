@@ -91,6 +91,7 @@ _REQUEST_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) ([^ ]+) (SIP/[0-9]+\.[0-9
 _STATUS_LINE = re.compile(r"(SIP/[0-9]+\.[0-9]+) ([0-9]{3}) (.*)", re.IGNORECASE | re.DOTALL)
 # A control character is legal in a header only behind a backslash inside quotes, and CR and LF not even there.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_LENGTH_LINE = re.compile(r"(?:Content-Length|l)[ \t]*:", re.IGNORECASE)
 _FIRST_WORD = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~/]*")
 
 # Free text that may leave: printable ASCII, tab, and other characters except C1 controls, line and paragraph
@@ -418,11 +419,11 @@ class Message:
 
     Attributes:
         headers: every field in order, names canonical.
-        body: as it came; never decoded here.
+        body: as it came; never decoded here. Neither is part of `repr`: what people write stays out of logs.
     """
 
-    headers: tuple[Field, ...]
-    body: bytes
+    headers: tuple[Field, ...] = field(repr=False)
+    body: bytes = field(repr=False)
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -690,7 +691,9 @@ def _read_block(block: bytes, limits: Limits) -> Frame:
             unfolded.append(line)
     if len(unfolded) > limits.header_fields:
         problem = problem or SipSyntaxError("header-count", f"more than {limits.header_fields} header fields")
-        del unfolded[limits.header_fields :]
+        # Of what is too much, only the length is still of use: it says where the next message begins.
+        beyond = unfolded[limits.header_fields :]
+        unfolded[limits.header_fields :] = [line for line in beyond if _LENGTH_LINE.match(line)]
     if _CONTROL.search(start_line):
         problem = problem or SipSyntaxError("control-character", "a control character in the start line")
     fields: list[Field] = []

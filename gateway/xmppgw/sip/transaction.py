@@ -190,9 +190,15 @@ class OngoingRequests:
     """
 
     _by_key: dict[str, str] = field(default_factory=dict)
+    _connections: int = 0
 
     def __len__(self) -> int:
         return len(self._by_key)
+
+    def join(self) -> str:
+        """A name for one more connection that shares this."""
+        self._connections += 1
+        return str(self._connections)
 
     def merged(self, request: Request, identifier: str) -> bool:
         """Whether another transaction works on the same request right now."""
@@ -211,10 +217,10 @@ class OngoingRequests:
 class ServerTransactions:
     """The peer's requests on one connection that wait for our answer."""
 
-    def __init__(self, maximum: int, ongoing: OngoingRequests, connection: str) -> None:
+    def __init__(self, maximum: int, ongoing: OngoingRequests) -> None:
         self._maximum = maximum
         self._ongoing = ongoing
-        self._connection = connection
+        self._connection = ongoing.join()
         self._open: OrderedDict[str, ServerTransaction] = OrderedDict()
 
     def __len__(self) -> int:
