@@ -1,0 +1,43 @@
+"""Writes what a preview found to `<directory>/<stack>.json` and `.md`: the resource tree as the stack would be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from standalone.run import Result
+from standalone.values import Value, hidden
+
+
+def write(result: Result, stack: str, directory: Path) -> bool:
+    """Write both files; returns whether a mandatory policy is violated."""
+    assert result.engine is not None
+    resources: list[dict[str, Value]] = [
+        {
+            "urn": item.urn,
+            "type": item.type,
+            "name": item.name,
+            "parent": item.parent,
+            "properties": hidden(item.inputs),
+        }
+        for item in sorted(result.engine.resources(), key=lambda item: item.urn)
+        if not item.type.startswith("pulumi:providers:")
+    ]
+    environment = result.outputs.get("environment")
+    derived = environment if isinstance(environment, dict) else {}
+    whole: dict[str, Value] = {
+        "stack": stack,
+        "engine": "standalone",
+        "resources": list(resources),
+        "policies": [],
+        "ports": derived.get("ports") or [],
+        "records": derived.get("records") or [],
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{stack}.json").write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
+    lines = [f"# Preview of stack {stack}", "", "| change | count |", "|---|---|"]
+    lines += [f"| {operation} | {count} |" for operation, count in result.summary.items()]
+    lines += ["", "| type | name |", "|---|---|"]
+    lines += [f"| {item['type']} | {item['name']} |" for item in resources]
+    (directory / f"{stack}.md").write_text("\n".join(lines) + "\n")
+    return False

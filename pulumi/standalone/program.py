@@ -1,0 +1,74 @@
+"""The child process in which the Pulumi program runs, connected to this engine instead of the real one.
+
+Started by `run.py` with a JSON document on standard input; ends with status 0 when the program has registered everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pulumi
+import pulumi.runtime
+import pulumi.runtime.config
+from pulumi.runtime.stack import run_in_stack
+
+from standalone.engine import PARALLEL
+
+
+async def _run(main: str) -> None:
+    # The SDK keeps one thread per registration under way; the loop's own pool has six on two cores.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(PARALLEL))
+
+    def program() -> None:
+        runpy.run_path(main, run_name="__main__")
+
+    await run_in_stack(program)
+
+
+def main() -> int:
+    """Configure the SDK from standard input, run the program; returns the exit status."""
+    order = json.load(sys.stdin)
+    sys.path.insert(0, order["directory"])
+    pulumi.runtime.configure(
+        pulumi.runtime.Settings(
+            project=order["project"],
+            stack=order["stack"],
+            monitor=order["address"],
+            engine=order["address"],
+            parallel=PARALLEL,
+            dry_run=order["preview"],
+            root_directory=order["directory"],
+            organization="organization",
+        )
+    )
+    pulumi.runtime.config.set_all_config(order["config"], [])
+    try:
+        asyncio.run(_run(order["main"]))
+    except pulumi.RunError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except (Exception, SystemExit) as problem:
+        # A refused registration was reported by the engine already; its traceback would only hide that.
+        if not isinstance(problem, grpc.RpcError) and not _from_engine(problem):
+            traceback.print_exc()
+        return 1
+    return 0
+
+
+def _from_engine(problem: BaseException) -> bool:
+    seen: BaseException | None = problem
+    while seen is not None:
+        if isinstance(seen, grpc.RpcError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

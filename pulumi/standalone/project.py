@@ -1,0 +1,62 @@
+"""Reads Pulumi.yaml and Pulumi.<stack>.yaml as the real engine does, as far as this project uses them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+
+class ProjectError(Exception):
+    """A project or stack file is missing or cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The program's directory, its name, its plug-ins by package, whether every run begins with a refresh."""
+
+    directory: Path
+    name: str
+    plugins: dict[str, Path] = field(default_factory=dict)
+    always_refresh: bool = False
+
+
+def load_project(directory: Path) -> Project:
+    """Read Pulumi.yaml; raises ProjectError."""
+    data = _mapping(directory / "Pulumi.yaml")
+    runtime = data.get("runtime")
+    runtime_name = runtime.get("name") if isinstance(runtime, dict) else runtime
+    if runtime_name != "python":
+        raise ProjectError(f"{directory / 'Pulumi.yaml'}: runtime {runtime_name!r} is not supported by the standalone engine")
+    plugins: dict[str, Path] = {}
+    for entry in (data.get("plugins") or {}).get("providers") or []:
+        plugins[str(entry["name"])] = (directory / str(entry["path"])).resolve()
+    refresh = (data.get("options") or {}).get("refresh") == "always"
+    return Project(directory, str(data["name"]), plugins, refresh)
+
+
+def load_config(project: Project, stack: str, directory: Path | None = None) -> dict[str, str]:
+    """The stack's configuration as the SDK takes it: namespaced keys, structured values as JSON text."""
+    path = (directory or project.directory) / f"Pulumi.{stack}.yaml"
+    data = _mapping(path)
+    found: dict[str, str] = {}
+    for key, value in (data.get("config") or {}).items():
+        full = key if ":" in key else f"{project.name}:{key}"
+        if isinstance(value, dict) and set(value) == {"secure"}:
+            raise ProjectError(f"{path}: {key} is encrypted; secret configuration is not supported by the standalone engine")
+        found[full] = value if isinstance(value, str) else json.dumps(value)
+    return found
+
+
+def _mapping(path: Path) -> dict[str, object] | dict[str, dict[str, object]] | dict[str, dict[str, list[dict[str, str]]]]:
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ProjectError(f"there is no {path}") from None
+    except yaml.YAMLError as problem:
+        raise ProjectError(f"{path} is not YAML: {problem}") from None
+    if not isinstance(data, dict):
+        raise ProjectError(f"{path} does not hold a mapping")
+    return data

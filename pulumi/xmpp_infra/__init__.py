@@ -1,0 +1,1 @@
+"""Components of the infrastructure: network, hosts, firewall, certificates, DNS; one implementation per platform."""

@@ -1,0 +1,185 @@
+"""The stack's configuration, parsed once into a typed model; everything wrong with it is reported in one go.
+
+Called by `__main__.py` before any resource is registered. Addresses are checked here, so that components may trust them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xmppgw.federation import Document, DocumentProblems, load_document
+
+KEYS = ("platform", "federation", "networks", "controller", "firewall", "hosts", "dns")
+HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,11}[a-z0-9]$")]
+
+
+class ConfigurationProblems(Exception):
+    """Everything that is wrong with a stack's configuration, one line each."""
+
+    def __init__(self, stack: str, problems: list[str]) -> None:
+        super().__init__(f"Pulumi.{stack}.yaml cannot be used:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        self.problems = problems
+
+
+class Source(Protocol):
+    """What is needed of `pulumi.Config`."""
+
+    def get(self, key: str) -> str | None:
+        """A configuration value as text."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkConfig(_Strict):
+    """A network of the lab, dual stack."""
+
+    ipv4: ipaddress.IPv4Network
+    ipv6: ipaddress.IPv6Network
+
+    def paired(self, address: ipaddress.IPv4Address) -> ipaddress.IPv6Address:
+        """The IPv6 address beside an IPv4 one: its last part has the digits of the IPv4 address's last number."""
+        return self.ipv6[int(str(address).rpartition(".")[2], 16)]
+
+
+class ControllerConfig(_Strict):
+    """Where the operator stands: a network, and the addresses of the lab's own namespace on it."""
+
+    network: str
+    ipv4: ipaddress.IPv4Address
+    ipv6: ipaddress.IPv6Address
+
+
+class HostConfig(_Strict):
+    """A host: image, inventory groups, IPv4 addresses by network (in this order; the first is where SSH answers)."""
+
+    image: Literal["plain", "servers"]
+    groups: list[str] = Field(min_length=1)
+    addresses: dict[str, list[ipaddress.IPv4Address]] = Field(min_length=1)
+
+
+class ZoneConfig(_Strict):
+    """Records of a zone beyond those that follow from the federation document."""
+
+    addresses: dict[str, ipaddress.IPv4Address] = Field(default_factory=dict)
+    services: dict[str, str] = Field(default_factory=dict)
+
+
+class DnsConfig(_Strict):
+    """Servers, update key and zones. `server` is the host that runs the primary."""
+
+    resolver: ipaddress.IPv4Address
+    primary: ipaddress.IPv4Address
+    authoritative: list[ipaddress.IPv4Address]
+    server: str
+    key: str
+    ttl: int = Field(ge=1, le=86400)
+    zones: dict[str, ZoneConfig]
+
+
+class StackConfig(_Strict):
+    """A whole stack."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    stack: str
+    platform: Literal["lab"]
+    namespace: str = Field(pattern=r"^[a-z][a-z0-9-]{0,14}$")
+    federation: Document | None = None
+    networks: dict[str, NetworkConfig]
+    controller: ControllerConfig
+    firewall: str
+    hosts: dict[HostName, HostConfig]
+    dns: DnsConfig | None = None
+
+    @model_validator(mode="after")
+    def _references_hold(self) -> StackConfig:
+        problems = [f"hosts.{name}: {problem}" for name, host in self.hosts.items() for problem in self._wrong_with(host)]
+        if self.controller.network not in self.networks:
+            problems.append(f"controller: there is no network {self.controller.network}")
+        if self.firewall not in self.hosts:
+            problems.append(f"firewall: there is no host {self.firewall}")
+        if self.dns is not None and self.dns.server not in self.hosts:
+            problems.append(f"dns.server: there is no host {self.dns.server}")
+        owners: dict[str, str] = {}
+        for name, host in self.hosts.items():
+            for address in (str(address) for addresses in host.addresses.values() for address in addresses):
+                if address in owners:
+                    problems.append(f"hosts.{name}: {address} belongs to {owners[address]} already")
+                owners[address] = name
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _wrong_with(self, host: HostConfig) -> list[str]:
+        problems = []
+        for network, addresses in host.addresses.items():
+            if network not in self.networks:
+                problems.append(f"there is no network {network}")
+                continue
+            problems += [
+                f"{address} is not in network {network} ({self.networks[network].ipv4})"
+                for address in addresses
+                if address not in self.networks[network].ipv4
+            ]
+        return problems
+
+    def interface(self, host: str, network: str) -> list[str]:
+        """Addresses of a host on a network, both families, with prefix lengths."""
+        wire = self.networks[network]
+        found = []
+        for address in self.hosts[host].addresses[network]:
+            found += [f"{address}/{wire.ipv4.prefixlen}", f"{wire.paired(address)}/{wire.ipv6.prefixlen}"]
+        return found
+
+    def both(self, address: ipaddress.IPv4Address) -> tuple[str, str]:
+        """An IPv4 address of the lab and the IPv6 address beside it."""
+        wire = next(wire for wire in self.networks.values() if address in wire.ipv4)
+        return str(address), str(wire.paired(address))
+
+    def gateways(self, host: str) -> list[str]:
+        """The firewall's addresses on the host's first network; none for the firewall itself."""
+        if host == self.firewall:
+            return []
+        network = next(iter(self.hosts[host].addresses))
+        return list(self.both(self.hosts[self.firewall].addresses[network][0]))
+
+
+def stack_config(source: Source, stack: str, directory: str, environment: Mapping[str, str] = os.environ) -> StackConfig:
+    """Parse the configuration; raises ConfigurationProblems with everything that is wrong."""
+    problems: list[str] = []
+    values: dict[str, object] = {"stack": stack, "namespace": environment.get("XMPPGW_LAB_NAMESPACE") or "xmpplab"}
+    for key in KEYS:
+        text = source.get(key)
+        if text is None:
+            continue
+        if key in ("platform", "firewall"):
+            values[key] = text
+        elif key == "federation":
+            try:
+                values[key] = load_document(Path(directory, text))
+            except DocumentProblems as wrong:
+                problems += [f"federation: {problem.file}:{problem.line}: {problem.message}" for problem in wrong.problems]
+        else:
+            try:
+                values[key] = json.loads(text)
+            except ValueError:
+                problems.append(f"{key}: must be a mapping")
+    try:
+        config = StackConfig.model_validate(values)
+    except ValidationError as wrong:
+        for error in wrong.errors():
+            where = ".".join(str(part) for part in error["loc"])
+            lines = error["msg"].removeprefix("Value error, ").splitlines()
+            problems += [f"{where}: {line}" if where else line for line in lines]
+    if problems:
+        raise ConfigurationProblems(stack, sorted(problems))
+    return config
