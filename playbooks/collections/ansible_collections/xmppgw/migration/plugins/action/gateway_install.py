@@ -1,0 +1,33 @@
+"""Carry the bundled wheels to a host that does not have this release yet, and install them there."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from pathlib import Path
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
+
+
+class ActionModule(MigrationAction):
+    """See modules/gateway_install.py."""
+
+    TRANSFERS_FILES = True
+
+    def act(self, args, task_vars):
+        """Install the release if it is not the current one."""
+        release = wanted.release(args.get("wheelhouse") or self.setting(task_vars, "migration_wheelhouse"))
+        arguments = {"version": release["version"], "wheels": release["wheels"], "user": args["user"]}
+        result = self.remote("install_release", arguments, task_vars)
+        if result["present"] or self.checking:
+            return result
+        with tempfile.TemporaryDirectory(prefix="xmppgw-wheels-") as folder:
+            archive = Path(folder) / "wheels.tar"
+            with tarfile.open(archive, "w") as tar:
+                for path in release["files"]:
+                    tar.add(path, arcname=Path(path).name)
+            # Outside Ansible's own temporary folder, which pipelining does not make.
+            there = f"/var/tmp/xmppgw-{release['wheels'][:12]}.tar"  # noqa: S108 - root's, removed by the module
+            self._transfer_file(str(archive), there)
+        return self.remote("install_release", {**arguments, "archive": there}, task_vars)

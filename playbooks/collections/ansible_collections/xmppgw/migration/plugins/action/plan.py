@@ -1,0 +1,166 @@
+"""Guards, plan and digest: decides whether this run may start, and what it is to do."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import time
+import uuid
+from pathlib import Path
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import guards, planner, steps_file
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import (
+    MigrationAction,
+    controller_process,
+    process_start,
+)
+
+from xmppgw.federation import srv_name
+
+LOCK_SECONDS = 900
+"""The lock outlives the longest wait of one step in the lab; every append to the journal renews it."""
+
+
+class ActionModule(MigrationAction):
+    """See modules/plan.py."""
+
+    def act(self, args, task_vars):
+        """Return the run's facts: plan, steps, lock, journal tail."""
+        picture = self.picture(task_vars)
+        picture.environment.check_inventory()
+        until = int(args.get("until") or 6)
+        plan = picture.plan(until)
+        done = picture.history.done
+        pending = {str(step["number"]): bool(step["actions"]) or step["number"] not in done for step in plan["steps"]}
+        wanted_digest = args.get("digest") or ""
+        resumed = ""
+        if wanted_digest and wanted_digest != plan["digest"]:
+            same, reason = planner.resumes(plan, wanted_digest, picture.history)
+            if not same:
+                return self.refuse(
+                    "migration-plan",
+                    f"The plan {wanted_digest[:16]}… is not what a run would do now: {reason}.",
+                    "Run `make plan`, read what it says, and give its digest.",
+                )
+            resumed = wanted_digest
+        refusals = guards.judge_all(
+            picture.situation(0, preflight=True), [int(step) for step, open_ in pending.items() if open_]
+        )
+        if refusals:
+            return {
+                "failed": True,
+                "code": refusals[0].code,
+                "refusals": [refusal.as_dict() for refusal in refusals],
+                "msg": guards.explain(refusals),
+            }
+        if not resumed:
+            self.write(plan, Path(self.setting(task_vars, "migration_output")) / "plan")
+        actions = planner.all_actions(plan)
+        digest = resumed or plan["digest"]
+        steps_file.write("plan", digest=digest, actions=len(actions), done=sorted(done))
+        return {
+            "changed": False,
+            "diff": planner.as_diff(actions),
+            "plan": plan,
+            "digest": digest,
+            "pending": pending,
+            "run": self.run_facts(picture, args),
+            **self.facts(picture, plan),
+        }
+
+    def refuse(self, code, reason, hint):
+        """Return a refusal."""
+        return {"failed": True, "code": code, "msg": f"[{code}] {reason}\n    now:   {hint}"}
+
+    def write(self, plan, folder):
+        """Write plan.json and plan.md."""
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = {"plan.json": json.dumps(plan, indent=2) + "\n", "plan.md": planner.to_markdown(plan)}
+        for name, text in texts.items():
+            temporary = folder / f".{name}.{os.getpid()}"
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(folder / name)
+
+    def run_facts(self, picture, args):
+        """Return who runs what, the lock it asks for, and whether the lock's present holder is gone."""
+        pid, started = controller_process()
+        host = platform.node()
+        who = f"{getpass.getuser()}@{host}"
+        held = picture.lock or {}
+        gone = held.get("host") == host and process_start(held.get("pid") or 0) != held.get("process_started")
+        identity = uuid.uuid4().hex
+        return {
+            "id": identity,
+            "who": who,
+            "verb": args.get("verb", "migrate"),
+            "holder_is_gone": bool(held) and gone,
+            "tail": picture.tail,
+            "missing": picture.missing,
+            "lock": {
+                "owner": who,
+                "host": host,
+                "pid": pid,
+                "process_started": started,
+                "run": identity,
+                "start_text": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "seconds": LOCK_SECONDS,
+            },
+        }
+
+    def facts(self, picture, plan):
+        """Return what the steps need, computed once."""
+        environment, federation = picture.environment, picture.environment.federation
+        platforms = sorted(environment.groups["platforms"])
+        # The target's table first: until the legacy pool's follows, it still delivers to the user itself. The other
+        # way round the
+        # two would send the message to each other.
+        target_first = sorted(platforms, key=lambda host: (not federation.target.pool.startswith(f"{host}."), host))
+        return {
+            "journal": {"authority": environment.authority, "copy": environment.copy},
+            "dns_writer": environment.dns_writer,
+            "platforms": target_first,
+            "legacy_gateway": sorted(environment.groups["legacy_gateway"])[0],
+            "done": picture.history.step,
+            "stages": {host: picture.stage(host) for host in [*environment.front_ends, *environment.edges]},
+            "proofs": picture.history.proofs,
+            "before": picture.history.before,
+            "moves": {
+                "target": federation.target.pool,
+                "legacy": federation.legacy.pool if federation.legacy else "",
+                "users": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "homing"],
+            },
+            "rrsets": {str(step): self.rrsets(picture, plan, step) for step in (4, 6)},
+            "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
+            "to_prove": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "prove"],
+            "partners": [
+                {
+                    "domain": partner.domain,
+                    "dialback": partner.dialback,
+                    "fingerprint": picture.fingerprint(partner),
+                    "allowed": next(item["allowed"] for item in plan["partners"] if item["domain"] == partner.domain),
+                }
+                for partner in federation.partners
+            ],
+            "own_domains": list(federation.own_domains),
+            "control": {
+                "edge": "/run/xmppgw-edge/control.sock",
+                "front_end": "/run/xmppgw-frontend/control.sock",
+            },
+        }
+
+    def rrsets(self, picture, plan, step):
+        """Return the SRV RRsets that a step writes, or whose change an earlier run announced and did not live to
+        note."""
+        planned = {item["subject"]: item for item in planner.all_actions(plan) if item["id"].startswith(f"{step}/srv/")}
+        found = []
+        for domain in picture.environment.federation.own_domains:
+            seen, wanted = picture.rrset(domain), picture.wanted_rrsets(domain)
+            rrset = planned[domain]["after"] if domain in planned else None
+            unfinished = f"{step}/srv/{domain}" in picture.history.before and domain in picture.history.changing
+            if rrset is None and unfinished and step not in picture.history.done:
+                rrset = wanted["lowered"] if step == 4 else wanted["after"]
+            if rrset is not None:
+                found.append({"domain": domain, "name": srv_name(domain), "rrset": rrset, "expect": seen})
+        return found

@@ -1,0 +1,21 @@
+"""Say what one step is about to do, and in check mode show it as a difference. Decides nothing."""
+
+from __future__ import annotations
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
+
+
+class ActionModule(MigrationAction):
+    """See modules/step.py."""
+
+    def act(self, args, task_vars):
+        """Return the step's actions, as a difference in check mode."""
+        number = int(args["number"])
+        run = task_vars["hostvars"]["localhost"]["migration"]
+        actions = next((step["actions"] for step in run["plan"]["steps"] if step["number"] == number), [])
+        result = {"changed": False, "actions": actions, "pending": bool(run["pending"].get(str(number)))}
+        if self.checking:
+            result["changed"] = bool(actions)
+            result["diff"] = planner.as_diff(actions)
+        return result

@@ -1,0 +1,45 @@
+"""Wait on the controller, with a reason and a countdown, until nobody can remember an earlier RRset."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.utils.display import Display
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import steps_file
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
+
+LINE_EVERY = 5.0
+"""Seconds between two lines of the countdown."""
+
+display = Display()
+
+
+class ActionModule(MigrationAction):
+    """See modules/wait.py."""
+
+    def act(self, args, task_vars):
+        """Wait until the given epoch second, or until caches have forgotten what the journal says was served."""
+        now = time.time()
+        if args.get("until") is not None:
+            until = float(args["until"])
+        else:
+            until = now + self.picture(task_vars, args.get("seen") or ()).seconds_until_forgotten(now)
+        reason, limit = str(args["reason"]), float(args.get("limit") or 7200)
+        if until - now > limit:
+            return {
+                "failed": True,
+                "code": "migration-wait",
+                "msg": f"[migration-wait] {until - now:.0f} s would have to be waited ({reason}), the limit is "
+                "{limit:.0f} s. "
+                f"Run again in {until - now - limit:.0f} s.",
+            }
+        if self.checking or until <= now:
+            return {"changed": False, "waited_s": 0.0}
+        number = int(args["step"]) if args.get("step") else None
+        steps_file.write("wait_started", number=number, reason=reason, seconds=round(until - now, 1))
+        while (left := until - time.time()) > 0:
+            display.display(f"      waiting {left:4.0f} s more: {reason}", color="cyan")
+            time.sleep(min(LINE_EVERY, left))
+        waited = round(time.time() - now, 2)
+        steps_file.write("wait_finished", number=number, reason=reason, waited_s=waited)
+        return {"changed": False, "waited_s": waited, "reason": reason}

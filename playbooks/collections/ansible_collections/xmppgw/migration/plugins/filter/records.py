@@ -1,0 +1,67 @@
+"""Filters of the roles: journal records and table entries from what tasks returned."""
+
+from __future__ import annotations
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import caches
+
+DOCUMENTATION = r"""
+name: records
+short_description: Journal records and table entries
+description: [See the functions.]
+"""
+
+
+def entry(key, value):
+    """Return a platform table's entry."""
+    return {"key": key, "value": value}
+
+
+def _ended(results, changing):
+    """Yield (result, TTL that stood before) for every RRset that stopped being served just now.
+
+    An RRset that already stood as wanted, but whose change an earlier run announced and did not live to note, counts
+    from now.
+    """
+    for result in results:
+        if result.get("changed"):
+            yield result, (result.get("before") or {}).get("ttl")
+        elif result.get("name") in changing:
+            yield result, changing[result["name"]]
+
+
+def served_last(results, changing):
+    """Return the journal's `rrset_changed` records from the results of dns_rrset."""
+    return [
+        {
+            "event": "rrset_changed",
+            "name": result["name"],
+            "domain": result["name"].removeprefix("_xmpp-server._tcp."),
+            "ttl_before": ttl,
+            "before": result.get("before"),
+            "after": result.get("after"),
+            "served_until": result["served_until"],
+        }
+        for result, ttl in _ended(results, changing)
+    ]
+
+
+def forgotten_at(results, changing):
+    """Return the epoch second after which no resolver may hold any of the RRsets that were just replaced; 0 if none
+    was."""
+    return max(
+        (
+            caches.remembered_until(
+                [(result["name"], ttl, result["served_until"])], result["negative_ttl"], result["name"]
+            )
+            for result, ttl in _ended(results, changing)
+        ),
+        default=0.0,
+    )
+
+
+class FilterModule:
+    """Registers the filters."""
+
+    def filters(self):
+        """Return them by name."""
+        return {"entry": entry, "served_last": served_last, "forgotten_at": forgotten_at}

@@ -1,0 +1,167 @@
+"""The journal as a value: records chained by hash, and what they say when read from the first to the last.
+
+Used by the `journal` module on the hosts and by the planner, the guards and status on the controller.
+Never touches a file, a clock or a host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+FIRST = "0" * 64
+"""What the first record names as its predecessor."""
+
+
+class ChainError(Exception):
+    """A journal that cannot be trusted. `code` is stable; `line` counts from 1."""
+
+    def __init__(self, code, line, text):
+        super().__init__(text)
+        self.code = code
+        self.line = line
+        self.text = text
+
+
+def canonical(value):
+    """Return `value` as JSON text in one form only: sorted keys, no blanks, no escapes beyond JSON's own."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def seal(body, previous, number):
+    """Return `body` as a full record: numbered, naming its predecessor's hash, and sealed with its own."""
+    record = {key: value for key, value in body.items() if key not in ("hash", "previous", "n")}
+    record["n"] = number
+    record["previous"] = previous
+    record["hash"] = hashlib.sha256(canonical(record).encode()).hexdigest()
+    return record
+
+
+def extend(records, bodies):
+    """Return the sealed records that `bodies` become at the end of `records`."""
+    previous, number = (records[-1]["hash"], records[-1]["n"]) if records else (FIRST, 0)
+    sealed = []
+    for body in bodies:
+        number += 1
+        record = seal(body, previous, number)
+        sealed.append(record)
+        previous = record["hash"]
+    return sealed
+
+
+def read_lines(text):
+    """Return the records in `text`; raise ChainError where the chain is broken.
+
+    A last line without its newline is what a power cut leaves behind: it announced nothing, so it is left out.
+    """
+    records = []
+    previous = FIRST
+    complete, _newline, _torn = text.rpartition("\n")
+    for line_number, line in enumerate(complete.split("\n") if complete else [], start=1):
+        try:
+            record = json.loads(line)
+            stored = record["hash"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ChainError("migration-journal", line_number, f"line {line_number} is not a journal record") from error
+        if record.get("previous") != previous:
+            raise ChainError(
+                "migration-journal",
+                line_number,
+                f"line {line_number} does not follow line {line_number - 1}: it names predecessor "
+                f"{str(record.get('previous'))[:12]}, found {previous[:12]}",
+            )
+        body = {key: value for key, value in record.items() if key != "hash"}
+        if hashlib.sha256(canonical(body).encode()).hexdigest() != stored:
+            raise ChainError("migration-journal", line_number, f"line {line_number} was changed after it was written")
+        records.append(record)
+        previous = stored
+    return records
+
+
+def missing_tail(authority, copy):
+    """Return the records that `copy` lacks; raise ChainError if it is not the beginning of `authority`."""
+    if len(copy) > len(authority):
+        raise ChainError(
+            "migration-journal",
+            len(authority) + 1,
+            f"the copy has {len(copy)} records, the authority only {len(authority)}: the authority lost some",
+        )
+    for number, (mine, theirs) in enumerate(zip(authority, copy, strict=False), start=1):
+        if mine["hash"] != theirs["hash"]:
+            raise ChainError("migration-journal", number, f"record {number} differs between authority and copy")
+    return authority[len(copy) :]
+
+
+@dataclass
+class History:
+    """What the journal says, folded: see `read_history`."""
+
+    done: set = field(default_factory=set)
+    """Steps that were finished and not undone since."""
+    digest: str | None = None
+    """Digest of the plan that the last migrate run applied, unless something was undone since."""
+    plans: dict = field(default_factory=dict)
+    """Digest to planned actions (`id` to `after`), since the last undo."""
+    announced: dict = field(default_factory=dict)
+    """Digest to ids of actions in steps that were opened under it, since the last undo."""
+    before: dict = field(default_factory=dict)
+    """Action id to the value that stood before it was first done; removed when it is undone."""
+    proofs: dict = field(default_factory=dict)
+    """Partner to the latest authentication outcome of our outbound stream."""
+    partners: dict = field(default_factory=dict)
+    """Partner to its latest switch state: `gateway`, `legacy` or `static?`."""
+    changing: dict = field(default_factory=dict)
+    """SRV owner domain to the TTL that stood before, while a change was announced but not noted as seen everywhere."""
+    served: list = field(default_factory=list)
+    """(name, TTL in seconds, epoch second of the last server that stopped serving it)."""
+    runs: list = field(default_factory=list)
+    """(time, who, verb) of every run."""
+
+    @property
+    def step(self):
+        """The highest step such that it and all before it are done; 0 at the start."""
+        number = 0
+        while number + 1 in self.done:
+            number += 1
+        return number
+
+
+def read_history(records):
+    """Fold `records` into a History."""
+    history = History()
+    for record in records:
+        event = record.get("event")
+        if event == "run_started":
+            history.runs.append((record["time"], record["who"], record["verb"]))
+        elif event == "plan_adopted":
+            history.digest = record["digest"]
+            history.plans.setdefault(record["digest"], {}).update(
+                {action["id"]: action.get("after") for action in record["actions"]}
+            )
+        elif event == "step_opened":
+            ids = history.announced.setdefault(record["digest"], set())
+            for action in record["actions"]:
+                ids.add(action["id"])
+                history.before.setdefault(action["id"], action.get("before"))
+                if action.get("kind") == "srv":
+                    history.changing[action["subject"]] = (action.get("before") or {}).get("ttl")
+        elif event == "step_done":
+            history.done.add(record["step"])
+        elif event == "step_undone":
+            history.done.discard(record["step"])
+            prefix = f"{record['step']}/"
+            history.before = {key: value for key, value in history.before.items() if not key.startswith(prefix)}
+            history.plans.clear()
+            history.announced.clear()
+            history.digest = None
+            if record["step"] == 5:
+                history.proofs.clear()
+        elif event == "rrset_changed":
+            history.served.append((record["name"], record["ttl_before"], record["served_until"]))
+            history.changing.pop(record["domain"], None)
+        elif event == "partner_proved":
+            history.proofs[record["partner"]] = {key: record[key] for key in ("outcome", "why", "fingerprint")}
+        elif event == "partner_switched":
+            history.partners[record["partner"]] = record["state"]
+    return history

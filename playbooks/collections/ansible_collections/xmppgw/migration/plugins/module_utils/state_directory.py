@@ -1,0 +1,149 @@
+"""The migration's state on a host: journal.jsonl and lock.json under one directory, root only, no secrets.
+
+Used by the modules `journal` and `host_state`. Every write is atomic or appended and flushed to disk before it returns.
+Never decides who may have the lock: that is `decide_lock`, a pure function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import ChainError, canonical, extend, read_lines
+
+JOURNAL = "journal.jsonl"
+LOCK = "lock.json"
+
+
+def read_state(directory):
+    """Return {present, records, lock, problem} of the state under `directory`; nothing is created."""
+    folder = Path(directory)
+    state = {"present": folder.is_dir(), "records": [], "lock": None, "problem": None}
+    try:
+        state["records"] = read_lines((folder / JOURNAL).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass
+    except ChainError as problem:
+        state["problem"] = f"{folder / JOURNAL}: {problem.text}"
+    try:
+        state["lock"] = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        state["problem"] = f"{folder / LOCK} is not JSON"
+    return state
+
+
+@contextlib.contextmanager
+def exclusively(directory):
+    """Make the directory if need be (0700) and hold it against other modules on this host."""
+    folder = Path(directory)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        os.close(handle)
+
+
+def cut_torn_line(folder):
+    """Remove a last line without its newline: a power cut left it, and it announced nothing."""
+    path = folder / JOURNAL
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    complete = data.rfind(b"\n") + 1
+    if complete < len(data):
+        with path.open("r+b") as file:
+            file.truncate(complete)
+            os.fsync(file.fileno())
+
+
+def append(folder, records):
+    """Append sealed records and wait until they are on disk."""
+    if not records:
+        return
+    cut_torn_line(folder)
+    handle = os.open(folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(handle, "".join(canonical(record) + "\n" for record in records).encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    sync_directory(folder)
+
+
+def append_bodies(folder, bodies, expected_tail=None):
+    """Seal `bodies` behind what is there and append them. Raises ChainError if the tail is not the expected one."""
+    records = read_state(folder)
+    if records["problem"]:
+        raise ChainError("migration-journal", 0, records["problem"])
+    tail = records["records"][-1]["hash"] if records["records"] else ""
+    if expected_tail is not None and tail != expected_tail:
+        raise ChainError(
+            "migration-lock", 0, "the journal grew since it was read: another run is at work, or was a moment ago"
+        )
+    sealed = extend(records["records"], bodies)
+    append(folder, sealed)
+    return sealed
+
+
+def append_sealed(folder, records):
+    """Append records that another host sealed; those already here are skipped. Raises ChainError on a gap."""
+    here = read_state(folder)
+    if here["problem"]:
+        raise ChainError("migration-journal", 0, here["problem"])
+    known = {record["hash"] for record in here["records"]}
+    new = [record for record in records if record["hash"] not in known]
+    tail = here["records"][-1]["hash"] if here["records"] else "0" * 64
+    if new and new[0]["previous"] != tail:
+        raise ChainError("migration-journal", len(known), "the copy does not follow the authority's journal")
+    append(folder, new)
+    return new
+
+
+def write_lock(folder, lock):
+    """Write lock.json atomically, or remove it if `lock` is None."""
+    path = folder / LOCK
+    if lock is None:
+        path.unlink(missing_ok=True)
+    else:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".lock-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(canonical(lock) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    sync_directory(folder)
+
+
+def sync_directory(folder):
+    """Wait until the directory's own entries are on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def decide_lock(held, wanted, now, *, holder_is_gone):
+    """Return (granted, sentence). Times in epoch seconds.
+
+    A lock is granted when nobody holds it, when the same run holds it, when it has expired, or when its owner's process
+    on the controller that asks is known to be gone.
+    """
+    if held is None:
+        return True, ""
+    who = f"{held['owner']} (process {held['pid']} on {held['host']}, since {held['start_text']})"
+    if held["run"] == wanted["run"]:
+        return True, ""
+    if holder_is_gone:
+        return True, f"took over the lock of {who}: that process is gone"
+    if held["expiry"] <= now:
+        return True, f"took over the lock of {who}: it expired {now - held['expiry']:.0f} s ago"
+    return False, f"held by {who}; it expires in {held['expiry'] - now:.0f} s"

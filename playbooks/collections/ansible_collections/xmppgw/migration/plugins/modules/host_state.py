@@ -1,0 +1,110 @@
+#!/usr/bin/python
+"""Read everything the planner and the guards need from one host, in one round trip."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_state
+short_description: Read a host's part in the migration
+description:
+  - Reads only what is asked for and changes nothing. Called by the O(xmppgw.migration.observe#action) plug-in.
+options:
+  gateway:
+    description: Files, units and certificates of our gateway to look at. Keys files, units, certificates, settings,
+    control_socket.
+    type: dict
+  platform:
+    description: Names of the platform's tables to dump.
+    type: list
+    elements: str
+  legacy:
+    description: Whether to list the legacy gateway's streams.
+    type: bool
+    default: false
+  state_directory:
+    description: Directory of the migration's journal and lock.
+    type: path
+  packets:
+    description: DNS messages to carry. Keys server, port, message (base64).
+    type: list
+    elements: dict
+author: The xmppgw developers
+"""
+EXAMPLES = r"""
+- name: Read the platform's tables
+  xmppgw.migration.host_state:
+    platform: [homing, route]
+"""
+RETURN = r"""
+seen:
+  description: What was found, one key for each option given.
+  type: dict
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
+    control,
+    host_reading,
+    legacy,
+    packets,
+    state_directory,
+    tables,
+)
+
+
+def read_gateway(wanted):
+    """Return release, files, units, certificates, settings and open ports of a gateway host."""
+    version, wheels = host_reading.release()
+    seen = {
+        "version": version,
+        "wheels": wheels,
+        "files": {path: host_reading.file_digest(path) for path in wanted["files"]},
+        "units": host_reading.unit_states(wanted["units"]),
+        "certificates": {
+            name: host_reading.certificate(paths["certificate"], paths["key"])
+            for name, paths in wanted["certificates"].items()
+        },
+        "settings": host_reading.settings(wanted["settings"]),
+        "listening": host_reading.listening(),
+        "control": {},
+    }
+    for command in wanted.get("commands", []):
+        try:
+            seen["control"][command] = control.ask(wanted["control_socket"], {"command": command}, timeout=5.0)
+        except control.ControlError as problem:
+            seen["control"][command] = {"ok": False, "reason": str(problem)}
+    return seen
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "gateway": {"type": "dict"},
+            "platform": {"type": "list", "elements": "str"},
+            "legacy": {"type": "bool", "default": False},
+            "state_directory": {"type": "path"},
+            "packets": {"type": "list", "elements": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    wanted, seen = module.params, {}
+    try:
+        if wanted["gateway"]:
+            seen["gateway"] = read_gateway(wanted["gateway"])
+        if wanted["platform"]:
+            seen["platform"] = {table: tables.dump(table) for table in wanted["platform"]}
+        if wanted["legacy"]:
+            seen["legacy"] = [list(stream) for stream in legacy.streams()]
+        if wanted["state_directory"]:
+            seen["state"] = state_directory.read_state(wanted["state_directory"])
+        if wanted["packets"]:
+            seen["packets"] = packets.carry(wanted["packets"])
+    except (tables.TableError, legacy.LegacyError) as problem:
+        module.fail_json(msg=f"[migration-unreachable] {problem}", code="migration-unreachable")
+    module.exit_json(changed=False, seen=seen)
+
+
+if __name__ == "__main__":
+    main()

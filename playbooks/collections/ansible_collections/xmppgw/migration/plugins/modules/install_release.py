@@ -1,0 +1,133 @@
+#!/usr/bin/python
+"""Install a release of the gateway from wheels that were put on this host, and make it the current one."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: install_release
+short_description: Install the bundled gateway without a network
+description:
+  - Unpacks an archive of wheels, makes a virtual environment under O(prefix), installs with C(pip --no-index) and
+    switches the
+    C(current) link atomically. Earlier releases stay.
+  - The action C(gateway_install) carries the archive over only when the release is not there yet.
+options:
+  version:
+    description: Version of the release.
+    type: str
+    required: true
+  wheels:
+    description: Digest over the wheels' content; names the release together with the version.
+    type: str
+    required: true
+  archive:
+    description: Tar archive of the wheels on the host. Without it the module only says whether the release is there.
+    type: path
+  user:
+    description: System user that the daemon runs as.
+    type: str
+    required: true
+  prefix:
+    description: Where releases are installed.
+    type: path
+    default: /opt/xmppgw
+author: The xmppgw developers
+"""
+EXAMPLES = r"""
+- name: Say whether a release is there
+  xmppgw.migration.install_release:
+    version: 0.1.0
+    wheels: 0f3a9c
+    user: xmppgw-edge
+"""
+RETURN = r"""
+present:
+  description: Whether this release is the current one now.
+  type: bool
+  returned: always
+release:
+  description: Folder of the release.
+  type: str
+  returned: always
+"""
+
+import json  # noqa: E402
+import shutil  # noqa: E402
+import tarfile  # noqa: E402
+import tempfile  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.module_utils import host_reading, host_writing  # noqa: E402
+
+
+def build(folder, archive, version, wheels):
+    """Fill `folder` with a virtual environment that holds the release; the marker is written last."""
+    if folder.exists():
+        shutil.rmtree(folder)  # left by a run that was killed in the middle: it has no marker
+    with tempfile.TemporaryDirectory(prefix="xmppgw-wheels-") as unpacked:
+        with tarfile.open(archive) as tar:
+            tar.extractall(unpacked, filter="data")
+        host_writing.run(["python3", "-m", "venv", str(folder)])
+        host_writing.run(
+            [
+                str(folder / "bin" / "python"),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-index",
+                "--find-links",
+                unpacked,
+                f"xmppgw=={version}",
+            ]
+        )
+    host_writing.run([str(folder / "bin" / "xmppgw"), "--help"])
+    (folder / "release.json").write_text(json.dumps({"version": version, "wheels": wheels}) + "\n", encoding="utf-8")
+
+
+def switch(prefix, folder):
+    """Point the `current` link at the release atomically."""
+    link = prefix / ".current-new"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    link.replace(prefix / "current")
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "version": {"type": "str", "required": True},
+            "wheels": {"type": "str", "required": True},
+            "archive": {"type": "path"},
+            "user": {"type": "str", "required": True},
+            "prefix": {"type": "path", "default": "/opt/xmppgw"},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    prefix = Path(wanted["prefix"])
+    folder = prefix / f"{wanted['version']}+{wanted['wheels'][:12]}"
+    present = host_reading.release(prefix) == (wanted["version"], wanted["wheels"])
+    changed = False
+    try:
+        if not module.check_mode and (present or wanted["archive"]):
+            changed = host_writing.ensure_user(wanted["user"])
+        if not present and wanted["archive"] and not module.check_mode:
+            host_writing.ensure_folder(prefix)
+            if not (folder / "release.json").exists():
+                build(folder, wanted["archive"], wanted["version"], wanted["wheels"])
+            switch(prefix, folder)
+            changed = present = True
+    except host_writing.WriteError as problem:
+        module.fail_json(msg=f"[migration-install] {problem}", code="migration-install")
+    finally:
+        if wanted["archive"]:
+            Path(wanted["archive"]).unlink(missing_ok=True)
+    module.exit_json(changed=changed, present=present, release=str(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""The plan: what the six steps would change, computed from what was seen and what the federation document wants.
+
+Used by the `plan` action and by status. Pure: dictionaries in, a dictionary out; no clock, no host, no file. The order
+of the result never depends on the order of what was seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import canonical
+
+NAMES = {
+    1: "Deploy the pool",
+    2: "Deploy the edge",
+    3: "Move all users",
+    4: "Configure access policies and the edge certificate",
+    5: "Enable XMPP federation",
+    6: "Update DNS",
+}
+"""The documented names of the six steps, in the documented order."""
+
+SCHEMA = 1
+
+
+def action(step, kind, subject, what, before, after, host=None):  # noqa: PLR0917
+    """Return one planned action. Its id is what the journal and rollback know it by."""
+    return {
+        "id": f"{step}/{kind}/{subject}",
+        "step": step,
+        "kind": kind,
+        "subject": subject,
+        "host": host,
+        "what": what,
+        "before": before,
+        "after": after,
+    }
+
+
+def observed_stage(stages, seen):
+    """Return the latest stage whose wanted value is the one `seen`, or 0. `stages` maps step to wanted value."""
+    return max((step for step, wanted in stages.items() if wanted == seen), default=0)
+
+
+def stage_in_force(stages, seen, done):
+    """Return which stage of something must hold now: the later of what is journalled as done and what was seen."""
+    return max(max((step for step in stages if step <= done), default=0), observed_stage(stages, seen))
+
+
+def staged(stages, seen, done):
+    """Yield (step, before, after) for something that is rewritten at several steps.
+
+    What stands where a later stage is wanted was changed by nobody but us (a killed run), so it is left alone. What
+    matches
+    no stage in force is repaired in the step that wrote it.
+    """
+    in_force = stage_in_force(stages, seen, done)
+    value = seen
+    for step in sorted(stages):
+        last = max([other for other in stages if other <= max(step, in_force)], default=step)
+        wanted = stages[last]
+        if value != wanted:
+            yield step, value, wanted
+            value = wanted
+
+
+def gateway_actions(host, seen, wanted, done):
+    """Yield the actions on one gateway host.
+
+    `wanted`: first step, version, wheels, files {path: {stage: digest}}, units {name: {stage: state}},
+    certificates {name: {step, title, ...}}. `seen` has the same shape without stages; certificates carry `problem`.
+    """
+    first = wanted["step"]
+    installed = {"version": seen.get("version"), "wheels": seen.get("wheels")}
+    release = {"version": wanted["version"], "wheels": wanted["wheels"]}
+    if installed != release:
+        yield action(
+            first,
+            "install",
+            host,
+            f"Install xmppgw {wanted['version']} on {host} from the bundled wheels",
+            installed["version"],
+            f"{release['version']} ({release['wheels'][:12]})",
+            host,
+        )
+    for path, stages in sorted(wanted["files"].items()):
+        for step, before, after in staged(stages, seen["files"].get(path), done):
+            yield action(step, "file", f"{host}:{path}", f"Write {path} on {host}", before, after, host)
+    for name, certificate in sorted(wanted["certificates"].items()):
+        problem = (seen["certificates"].get(name) or {}).get("problem", "absent")
+        if problem:
+            yield action(
+                certificate["step"],
+                "certificate",
+                f"{host}:{name}",
+                f"Make a key on {host} and have the {name} certificate signed ({problem})",
+                problem,
+                {key: certificate[key] for key in ("authority", "names", "usages")},
+                host,
+            )
+    for name, stages in sorted(wanted["units"].items()):
+        for step, before, after in staged(stages, seen["units"].get(name), done):
+            yield action(step, "unit", f"{host}:{name}", f"{_unit_verb(after)} {name} on {host}", before, after, host)
+
+
+def _unit_verb(state):
+    return {"enabled": "Enable and start", "disabled": "Keep closed:"}.get(state, state)
+
+
+def homing_actions(seen, source, target):
+    """Yield the moves of step 3: every user whose home is not `target` on every platform. `seen`: pool -> {user:
+    pool}."""
+    users = sorted({user for table in seen.values() for user in table})
+    for user in users:
+        homes = sorted({str(table.get(user)) for table in seen.values()})
+        if homes != [target]:
+            before = source if source in homes else homes[0]
+            yield action(3, "homing", user, f"Move {user} to {target}", before, target)
+
+
+def dns_actions(domain, name, seen, plan, done):
+    """Yield the changes of one SRV RRset: TTL lowered in step 4, targets changed in step 6.
+
+    `seen` and `plan["lowered"]`, `plan["after"]`: {ttl, records: [text, ...]} or None.
+    """
+    stages = {4: plan["lowered"], 6: plan["after"]}
+    words = {4: f"Lower the TTL of {name}", 6: f"Point {name} at the new edges"}
+    for step, before, after in staged(stages, seen, done):
+        yield action(step, "srv", domain, words[step], before, after)
+
+
+def partner_actions(partner, routes, proof, wanted_fingerprint, *, dns_moves):
+    """Yield what steps 5 and 6 do for one partner. `routes`: pool -> `legacy`, `target` or None."""
+    domain = partner["domain"]
+    moved = set(routes.values()) == {"target"}
+    if not moved and (proof or {}).get("fingerprint") != wanted_fingerprint:
+        yield action(
+            5, "prove", domain, f"Open and authenticate our stream to {domain}", "unproved", partner["allowed"]
+        )
+    if not moved or dns_moves:
+        yield action(
+            6,
+            "drain",
+            domain,
+            f"Close the streams of {domain} at the legacy gateway gracefully and see them arrive at our edge",
+            "legacy",
+            "gateway",
+        )
+    if not moved:
+        before = sorted({route or "none" for route in routes.values()})
+        yield action(6, "route", domain, f"Move the SIP route of {domain} to our pool", before[0], "target")
+
+
+def describe_partner(partner, proof):
+    """Return the plan's line on a partner: outcome proved or `unproved`, how it is switched, and why."""
+    outcome = (proof or {}).get("outcome", "unproved")
+    return {
+        "domain": partner["domain"],
+        "allowed": partner["allowed"],
+        "outcome": outcome,
+        "switch": "with_dns",
+        "why": partner["rationale"],
+    }
+
+
+ORDER = ("install", "file", "certificate", "unit", "homing", "srv", "prove", "drain", "route")
+"""Kinds in the order in which a step performs them; route last, because it is what moves a partner."""
+
+
+def assemble(actions, partners, *, scenario, until=6):
+    """Return the plan document: steps with their actions, partners, and the digest over all that was decided."""
+    ordered = sorted(actions, key=lambda item: (item["step"], ORDER.index(item["kind"]), item["id"]))
+    plan = {
+        "schema": SCHEMA,
+        "scenario": scenario,
+        "steps": [
+            {"number": number, "name": name, "actions": [item for item in ordered if item["step"] == number]}
+            for number, name in NAMES.items()
+            if number <= until
+        ],
+        "partners": sorted(partners, key=lambda item: item["domain"]),
+    }
+    return {"digest": digest(plan), **plan}
+
+
+def digest(plan):
+    """Return the plan's digest: 64 hex digits over its sorted content. Times, serials and controllers are not in it."""
+    content = {key: value for key, value in plan.items() if key != "digest"}
+    content["partners"] = [
+        {key: value for key, value in partner.items() if key != "outcome"} for partner in plan["partners"]
+    ]
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+def all_actions(plan):
+    """Return the plan's actions in order."""
+    return [item for step in plan["steps"] for item in step["actions"]]
+
+
+def resumes(plan, wanted_digest, history):
+    """Return (True, "") if applying `plan` finishes the earlier plan `wanted_digest`, else (False, reason).
+
+    True when that plan was begun and not undone, everything still to do was in it, and everything of it that no longer
+    has to be done was announced in the journal under that digest: then only we changed the world since.
+    """
+    planned = history.plans.get(wanted_digest)
+    if planned is None:
+        return (
+            False,
+            f"the plan now has digest {plan['digest'][:16]}…, and no plan {wanted_digest[:16]}… was begun here",
+        )
+    remaining = {item["id"]: item["after"] for item in all_actions(plan)}
+    strange = sorted(
+        key for key, after in remaining.items() if key not in planned or canonical(planned[key]) != canonical(after)
+    )
+    if strange:
+        return False, f"not in that plan: {', '.join(strange[:5])}"
+    announced = history.announced.get(wanted_digest, set())
+    vanished = sorted(key for key in planned if key not in remaining and key not in announced)
+    if vanished:
+        return False, f"done by somebody else meanwhile: {', '.join(vanished[:5])}"
+    return True, ""
+
+
+def to_markdown(plan):
+    """Return the plan as Markdown for a reviewer."""
+    lines = [
+        f"# Migration plan `{plan['digest'][:16]}…`",
+        "",
+        f"Scenario: {plan['scenario']}",
+        "",
+        f"Digest: `{plan['digest']}`",
+        "",
+    ]
+    for step in plan["steps"]:
+        lines += [f"## ({step['number']}/6) {step['name']}", ""]
+        if not step["actions"]:
+            lines += ["Nothing to do.", ""]
+            continue
+        lines += ["| action | before | after |", "|---|---|---|"]
+        lines += [
+            f"| {_cell(item['what'])} | {_cell(show(item['before']))} | {_cell(show(item['after']))} |"
+            for item in step["actions"]
+        ]
+        lines.append("")
+    lines += ["## Partners", "", "| partner | allowed | outcome | switch | why |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {partner['domain']} | {', '.join(partner['allowed'])} | {partner['outcome']} | {partner['switch']} | "
+        f"{_cell(partner['why'])} |"
+        for partner in plan["partners"]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text):
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def show(value):
+    """Return a value of an action as a person reads it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict) and "records" in value:
+        return f"TTL {value['ttl']}: " + "; ".join(value["records"])
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {show(item)}" for key, item in sorted(value.items()))
+    if isinstance(value, (list, tuple)):
+        return ", ".join(show(item) for item in value)
+    text = str(value)
+    is_digest = len(text) == 64 and all(letter in "0123456789abcdef" for letter in text)
+    return f"content {text[:12]}" if is_digest else text
+
+
+def as_diff(actions):
+    """Return {before, after} texts for Ansible's --diff."""
+    return {
+        "before": "".join(f"{item['id']}: {show(item['before'])}\n" for item in actions),
+        "after": "".join(f"{item['id']}: {show(item['after'])}\n" for item in actions),
+    }

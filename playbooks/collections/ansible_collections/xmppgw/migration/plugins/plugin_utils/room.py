@@ -1,0 +1,101 @@
+"""What every action of this collection starts with: arguments, the environment from the task's variables, plain
+failures.
+
+Used on the controller only.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, issuing, picture, wanted
+
+PROBLEMS = (picture.PictureError, wanted.WantedError, issuing.IssuingError, dns_messages.DnsError)
+
+
+class MigrationAction(ActionBase):
+    """An action whose failures are sentences with a code, never a traceback."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Call `act` with the task's arguments and variables, and turn known problems into failures."""
+        super().run(tmp, task_vars)
+        try:
+            return self.act(dict(self._task.args), task_vars)
+        except PROBLEMS as problem:
+            code = getattr(problem, "code", f"migration-{type(problem).__name__.removesuffix('Problem').lower()}")
+            return {"failed": True, "code": code, "msg": f"[{code}] {problem}"}
+
+    def act(self, args, task_vars):
+        """Do the work; return the result."""
+        raise NotImplementedError
+
+    def setting(self, task_vars, name):
+        """Return a templated variable of the run; fail if it is not defined."""
+        if name not in task_vars:
+            raise AnsibleActionFail(f"{name} is not defined: it belongs in the inventory's group_vars/all")
+        return self._templar.template(task_vars[name])
+
+    def environment(self, task_vars):
+        """Return the Environment of this run."""
+        return picture.Environment(
+            picture.read_document(self.setting(task_vars, "migration_document")),
+            {name: list(hosts) for name, hosts in task_vars["groups"].items()},
+            roles=self.setting(task_vars, "migration_roles"),
+            authorities=dict(self.setting(task_vars, "migration_authorities")),
+            wheelhouse=self.setting(task_vars, "migration_wheelhouse"),
+        )
+
+    def picture(self, task_vars, again=()):
+        """Return the Picture from what `observe` registered on every host, newer observations (`again`) on top."""
+        seen = {}
+        for host in task_vars["groups"]["all"]:
+            found = task_vars["hostvars"][host].get("migration_seen") or {}
+            if "seen" in found:
+                seen[host] = found["seen"]
+        for result in again:
+            seen[result["host"]] = result["seen"]
+        return picture.Picture(self.environment(task_vars), seen, time.time())
+
+    def remote(self, name, arguments, task_vars):
+        """Run one of our modules on the task's host; fail as it failed."""
+        result = self._execute_module(
+            module_name=f"xmppgw.migration.{name}", module_args=arguments, task_vars=task_vars
+        )
+        if result.get("failed") or result.get("unreachable"):
+            raise _Failed(result)
+        return result
+
+    @property
+    def checking(self):
+        """True in check mode."""
+        return self._task.check_mode
+
+
+class _Failed(AnsibleActionFail):
+    """A module on the host failed; its own message is the best one."""
+
+    def __init__(self, result):
+        super().__init__(
+            str(result.get("msg", "a module failed")), result={k: v for k, v in result.items() if k != "exception"}
+        )
+
+
+def controller_process():
+    """Return (pid, start time in clock ticks) of the ansible-playbook that this worker belongs to."""
+    pid = os.getppid()
+    return pid, process_start(pid)
+
+
+def process_start(pid):
+    """Return when a process started, in clock ticks since boot, or None if there is none."""
+    try:
+        with open(f"/proc/{int(pid)}/stat", encoding="ascii") as file:  # noqa: PTH123
+            return int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
