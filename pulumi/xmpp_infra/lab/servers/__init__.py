@@ -1,7 +1,7 @@
 """Configuration of every lab host that stands in for a server which is not ours.
 
-`content(host)` is what the lab program asks; each module builds one kind of host from `site.py` and `templates/`. Nothing here
-starts, writes or reads anything on a host, and no secret's value passes through it (only place-holders).
+`content(host)` is what the lab program asks; each module builds one kind of host from `site.py` and `templates/`.
+Nothing here starts, writes or reads anything on a host, and no secret's value passes through it (only place-holders).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ UNIT = "kamailio.service"
 _DROP_IN = "/etc/systemd/system/kamailio.service.d/lab.conf"
 
 FINAL_RESPONSE_MS = {"near": 6_000, "other_pool": 9_000, "origin": 12_000}
-"""How long a next hop may stay silent: the gateway or the people; the other pool; the pool, as seen by who starts a message."""
+"""How long a next hop may stay silent: a gateway or the people; the other pool; the pool, for who starts a message."""
 
 
 def content(

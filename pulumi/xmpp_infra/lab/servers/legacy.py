@@ -20,7 +20,7 @@ _COMPONENT_SECRET = "component/legacy1"  # noqa: S105  (a name, not a value)
 
 
 def gateway(site: Site) -> HostContent:
-    """legacy1. Its public certificate carries both uses, as such certificates did; the SIP side has one of the private CA."""
+    """legacy1. Its public certificate carries both uses, as such did then; the SIP side's is from the private CA."""
     xmpp = prosody.content(
         "prosody-legacy.cfg.lua.j2",
         domain=site.sip_domain,

@@ -1,7 +1,7 @@
-"""Configuration of partner1 (Prosody) and partner2 (ejabberd): the XMPP servers of other organisations, with their users.
+"""Configuration of partner1 (Prosody) and partner2 (ejabberd): other organisations' XMPP servers, with their users.
 
-Called by `xmpp_infra.lab.servers.content`. Both also get `through-log`, which says from their own stream logs which gateway
-delivered which message.
+Called by `xmpp_infra.lab.servers.content`. Both also get `through-log`, which says from their own stream logs which
+gateway delivered which message.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def prosody_partner(partner: Partner) -> HostContent:
         )
         for user, name in partner.secret_names.items()
     }
-    files[THROUGH_LOG] = FileSpec(program("through-log-prosody.py"), mode=0o755)
+    files[THROUGH_LOG] = FileSpec(program("through_log_prosody.py"), mode=0o755)
     return server.merged_with(HostContent(files=files, certificates=(_certificate(partner),)))
 
 
 def ejabberd_partner(partner: Partner) -> HostContent:
-    """partner2: demands encryption, takes a certificate only if it may be used as a client's, and else asks by dialback."""
+    """partner2: demands encryption; takes a certificate only if it may be a client's, and else asks by dialback."""
     configuration = render(
         "ejabberd.yml.j2",
         domain=partner.domain,
@@ -54,7 +54,7 @@ def ejabberd_partner(partner: Partner) -> HostContent:
         f"/etc/systemd/system/{ACCOUNTS_UNIT}": FileSpec(
             render("lab-accounts.service.j2", directory=_ACCOUNTS_DIRECTORY)
         ),
-        THROUGH_LOG: FileSpec(program("through-log-ejabberd.py"), mode=0o755),
+        THROUGH_LOG: FileSpec(program("through_log_ejabberd.py"), mode=0o755),
     }
     for user, name in partner.secret_names.items():
         account = {"user": user, "host": partner.domain, "password": secret(name)}

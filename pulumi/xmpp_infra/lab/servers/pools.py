@@ -1,7 +1,7 @@
 """Configuration of pool-legacy and pool-target: the two SIP platforms, each a Kamailio with a homing and a route table.
 
-Called by `xmpp_infra.lab.servers.content`. The tables are changed by JSON-RPC (`htable.sets`) on the host's loopback and
-kept in SQLite; what stands here is only what they begin with.
+Called by `xmpp_infra.lab.servers.content`. The tables are changed by JSON-RPC (`htable.sets`) on the host's loopback
+and kept in SQLite; what stands here is only what they begin with.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TABLES = "/etc/kamailio/tables.sql"
 
 
 def pool(site: Site, here: Pool) -> HostContent:
-    """One SIP platform. At first every SIP user is homed on the first pool and every partner is reached through legacy."""
+    """One SIP platform. At first every SIP user is homed on the first pool, every partner reached through legacy."""
     other = next(candidate for candidate in site.pools if candidate is not here)
     peers = {other.fqdn: "pool", site.legacy_fqdn: "gateway", site.users_fqdn: "users"}
     peers |= dict.fromkeys(site.gateway_names, "gateway")

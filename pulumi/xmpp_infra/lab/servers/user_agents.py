@@ -1,7 +1,7 @@
 """Configuration of host `users`, SIP side: one Kamailio that is the SIP user agent of all the lab's SIP users.
 
-Called by `xmpp_infra.lab.servers.content`. What it receives it posts to the agent of `xmpp_infra.lab.people`; what the agent
-wants sent it asks for by JSON-RPC (`tm.t_uac_wait`). The XMPP users are clients of the agent and need no server here.
+Called by `xmpp_infra.lab.servers.content`. What it receives it posts to the agent of `xmpp_infra.lab.people`; what the
+agent wants sent it asks for by JSON-RPC (`tm.t_uac_wait`). The XMPP users are the agent's own and need no server here.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """The bridge of the lab's legacy gateway: an XMPP component on one side, Kamailio's HTTP and JSON-RPC on the other.
 
-    bridge.py SETTINGS.json
-
-Prosody speaks server-to-server for it, Kamailio speaks SIP. It carries one-to-one text and its errors, nothing else,
-and keeps nothing on disk. It stands in for Microsoft's XMPP gateway; no part of the new gateway is in it.
+Started as `bridge.py SETTINGS.json`. Prosody speaks server-to-server for it, Kamailio speaks SIP. It carries text and
+its errors and keeps nothing on disk. It stands in for Microsoft's gateway; nothing of the new gateway is in it.
 """
 
 from __future__ import annotations
@@ -21,26 +19,24 @@ import slixmpp
 from slixmpp.stanza import Message
 
 REMEMBERED = 50_000  # messages sent towards XMPP whose Call-ID an error may still name
-WAITING_LIMIT = 2_000  # messages towards SIP that wait for their turn; beyond it they are returned
+WAITING_LIMIT = 2_000  # messages towards SIP that wait their turn; what is beyond it is returned
 ANSWER_SECONDS = 30.0  # Kamailio answers an RPC when the final SIP response is there, 12 s at most
-
+STANZA_ERRORS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 # RFC 7247 table 3; what is not in it goes by the class of the code.
 CONDITIONS = {
-    403: "forbidden", 404: "item-not-found", 405: "feature-not-implemented", 406: "not-acceptable",
-    408: "remote-server-timeout", 410: "gone", 413: "policy-violation", 415: "not-acceptable",
-    480: "recipient-unavailable", 481: "item-not-found", 484: "item-not-found", 486: "recipient-unavailable",
-    487: "recipient-unavailable", 488: "not-acceptable", 501: "feature-not-implemented",
-    502: "remote-server-not-found", 504: "remote-server-timeout",
+    403: "forbidden", 404: "item-not-found", 405: "feature-not-implemented", 408: "remote-server-timeout", 410: "gone",
+    413: "policy-violation", 480: "recipient-unavailable", 481: "item-not-found", 486: "recipient-unavailable",
+    501: "feature-not-implemented", 502: "remote-server-not-found", 504: "remote-server-timeout",
 }  # fmt: skip
 BY_CLASS = {3: "redirect", 4: "bad-request", 5: "internal-server-error", 6: "recipient-unavailable"}
 TEMPORARY = {"remote-server-timeout", "recipient-unavailable", "internal-server-error", "resource-constraint"}
 
 
-async def read_http(reader: asyncio.StreamReader) -> tuple[str, Any]:
-    """Start line and decoded JSON body of one HTTP message on loopback."""
+async def read_http(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401
+    """The decoded JSON body of one HTTP message on loopback."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-    return head[0], json.loads(await reader.readexactly(int(fields["content-length"])))
+    fields = {name.lower(): value for name, _, value in (line.partition(":") for line in head[1:])}
+    return json.loads(await reader.readexactly(int(fields["content-length"])))
 
 
 class Bridge(slixmpp.ComponentXMPP):
@@ -72,7 +68,6 @@ class Bridge(slixmpp.ComponentXMPP):
     async def on_detached(self, _event: object) -> None:
         """The stream to Prosody ended (it was restarted): until it is back, SIP senders are told so."""
         self.attached = False
-        logging.warning("detached from Prosody")
         await asyncio.sleep(0.2)
         self.connect()
 
@@ -80,8 +75,7 @@ class Bridge(slixmpp.ComponentXMPP):
         """Answer Kamailio's POSTs on one connection."""
         try:
             while True:
-                _, message = await read_http(reader)
-                status = "200 OK" if self.send_xmpp(message) else "503 Detached"
+                status = "200 OK" if self.send_xmpp(await read_http(reader)) else "503 Detached"
                 writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
                 await writer.drain()
         except (OSError, EOFError, ValueError, KeyError):
@@ -113,14 +107,15 @@ class Bridge(slixmpp.ComponentXMPP):
             code, reason = await self.send_sip(*pair, stanza["body"])
         self.waiting -= 1
         if code >= 300:
-            condition = CONDITIONS.get(code, BY_CLASS.get(code // 100, "undefined-condition"))
-            self.refuse(stanza, condition, f"{code} {reason}")
+            self.refuse(stanza, CONDITIONS.get(code) or BY_CLASS[code // 100], f"{code} {reason}")
 
     async def on_error(self, stanza: Message) -> None:
         """An XMPP error becomes a notice to the SIP user, in reply to their message if it went through here."""
         reference = stanza["id"] or "none"
-        reason = (stanza["error"]["text"] or stanza["error"]["condition"] or "undefined-condition").strip()
-        body = f"Message not delivered: {reason} (reference {reference})"
+        # From the XML: slixmpp looks for errors in the clients' namespace only, and a component's stanzas have another.
+        details = [child for child in stanza.xml.iterfind(".//") if child.tag.startswith(STANZA_ERRORS)]
+        reasons = [child.text or child.tag.removeprefix(STANZA_ERRORS) for child in details] or ["no reason given"]
+        body = f"Message not delivered: {reasons[-1]} (reference {reference})"
         extra = f"In-Reply-To: {reference}\r\n" if reference in self.sent else ""
         code, answer = await self.send_sip(stanza["from"].bare, stanza["to"].bare, body, extra)
         if code >= 300:
@@ -128,26 +123,22 @@ class Bridge(slixmpp.ComponentXMPP):
 
     def refuse(self, stanza: Message, condition: str, text: str) -> None:
         """Return a message to its XMPP sender."""
-        reply = stanza.reply(clear=True)
-        reply["type"], reply["id"] = "error", stanza["id"]
-        reply["error"]["type"] = "wait" if condition in TEMPORARY else "cancel"
-        reply["error"]["condition"], reply["error"]["text"] = condition, text
-        reply.send()
+        error = self.make_message(mto=stanza["from"], mfrom=stanza["to"], mtype="error")
+        error["id"], error["error"]["condition"], error["error"]["text"] = stanza["id"], condition, text
+        error["error"]["type"] = "wait" if condition in TEMPORARY else "cancel"
+        error.send()
 
     async def send_sip(self, sender: str, recipient: str, body: str, extra: str = "") -> tuple[int, str]:
         """Final code and reason of one MESSAGE sent by Kamailio; 500 when Kamailio itself could not be asked."""
-        ends = f"From: <sip:{sender}>\r\nTo: <sip:{recipient}>\r\nCall-ID: {uuid.uuid4()}\r\n"
-        headers = f"{ends}{extra}Content-Type: text/plain\r\n"
+        headers = f"From: <sip:{sender}>\r\nTo: <sip:{recipient}>\r\nCall-ID: {uuid.uuid4()}\r\n{extra}"
+        headers += "Content-Type: text/plain\r\n"
         parameters = ["MESSAGE", f"sip:{recipient}", self.settings["next_hop"], ".", headers, body]
         call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tm.t_uac_wait", "params": parameters}).encode()
-        request = f"POST /RPC HTTP/1.1\r\nHost: kamailio\r\nContent-Length: {len(call)}\r\n\r\n".encode()
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.settings["rpc_port"])
-            try:
-                writer.write(request + call)
-                _, answer = await asyncio.wait_for(read_http(reader), ANSWER_SECONDS)
-            finally:
-                writer.close()
+            writer.write(f"POST /RPC HTTP/1.1\r\nHost: kamailio\r\nContent-Length: {len(call)}\r\n\r\n".encode() + call)
+            answer = await asyncio.wait_for(read_http(reader), ANSWER_SECONDS)
+            writer.close()
             return int(answer["result"][0]), str(answer["result"][1])
         except (OSError, EOFError, TimeoutError, KeyError, ValueError, TypeError) as problem:
             return 500, f"SIP side: {problem!r}"

@@ -3,28 +3,32 @@
 
     through-log [--domain corp.example] [LOG]
 
-Prints one JSON object a line: {"id": stanza id, "from": bare address, "address": peer's IP address, "t": epoch seconds}.
-Prosody logs "New connection FD n (address, port, ...)" directly followed by "Incoming s2s connection" under the session's
-name, and later every stanza's opening tag under that same name. It only reads.
+Prints one JSON object a line: {"id": stanza id, "from": bare address, "address": peer's address, "t": epoch seconds}.
+Prosody logs "New connection FD n (address, port, ...)" directly followed by "Incoming s2s connection" under the
+session's name, and later every stanza's opening tag under that same name. It only reads; a log is whole seconds.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import unescape
+from pathlib import Path
 
 CONNECTION = re.compile(r"\tNew connection FD \d+ \(([0-9a-fA-F.:]+), ")
-SESSION = re.compile(r"(s2sin[0-9a-f]+)\t\w+\tIncoming s2s connection$")
-STANZA = re.compile(r"^(\S+) *\S* (s2sin[0-9a-f]+)\t\w+\tReceived\[s2sin\]: <message (.*)>$")
+SESSION = re.compile(r" (s2sin[0-9a-f]+)\s+\w+\tIncoming s2s connection$")
+STANZA = re.compile(r"^(\S+) (s2sin[0-9a-f]+)\s+\w+\tReceived\[s2sin\]: <message (.*)>$")
 ATTRIBUTE = re.compile(r"""([\w:]+)=(?:'([^']*)'|"([^"]*)")""")
 
 
-def messages(lines, domain):
-    """One record for each message of `domain`, in the log's order."""
-    address_of = {}
-    newest = None
+def messages(lines: Iterable[str], domain: str) -> Iterator[dict[str, str | float | None]]:
+    """One record for each message from `domain`, in the log's order."""
+    address_of: dict[str, str | None] = {}
+    newest: str | None = None
     for line in lines:
         text = line.rstrip("\n")
         if found := CONNECTION.search(text):
@@ -47,9 +51,8 @@ def messages(lines, domain):
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--domain", default="corp.example")
-    options.add_argument("log", nargs="?", default="/var/log/prosody/prosody.debug")
+    options.add_argument("log", nargs="?", type=Path, default=Path("/var/log/prosody/prosody.debug"))
     arguments = options.parse_args()
-    with open(arguments.log, encoding="utf-8", errors="replace") as log:
+    with arguments.log.open(encoding="utf-8", errors="replace") as log:
         for record in messages(log, arguments.domain):
-            json.dump(record, sys.stdout)
-            sys.stdout.write("\n")
+            sys.stdout.write(json.dumps(record) + "\n")

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Tell through which address each message from the organisation's domain came in, from ejabberd's own log.
+
+    through-log [--domain corp.example] [LOG]
+
+Prints one JSON object a line: {"id": stanza id, "from": bare address, "address": peer's address, "t": epoch seconds}.
+ejabberd logs "Accepted connection [address]:port -> [address]:5269" under the name of the connection's process, and
+what it reads from that connection, piece by piece, under the same name. It only reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from html import unescape
+from pathlib import Path
+
+ENTRY = re.compile(r"^(\d{4}-\d\d-\d\d \S+) \[\w+\] ")
+ACCEPTED = re.compile(r"\((<[\d.]+>)\) Accepted connection \[?([0-9a-fA-F.:]+)\]?:\d+ -> \S+:(\d+)$")
+RECEIVED = re.compile(r"\(\w+\|(<[\d.]+>)\) Received XML on stream = <<\"(.*)\">>$", re.DOTALL)
+OPENING = re.compile(r"<message(\s[^>]*)>")
+ATTRIBUTE = re.compile(r"""([\w:]+)=(?:'([^']*)'|"([^"]*)")""")
+S2S_PORT = "5269"
+
+
+def entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Time and text of each entry; an entry may have more than one line."""
+    when, parts = "", list[str]()
+    for line in lines:
+        if found := ENTRY.match(line):
+            if parts:
+                yield when, "".join(parts).rstrip("\n")
+            when, parts = found.group(1), [line]
+        elif parts:
+            parts.append(line)
+    if parts:
+        yield when, "".join(parts).rstrip("\n")
+
+
+def messages(lines: Iterable[str], domain: str) -> Iterator[dict[str, str | float]]:
+    """One record for each message from `domain`, in the log's order."""
+    address_of: dict[str, str] = {}
+    rest_of: dict[str, str] = {}  # a stanza's opening tag may be split over two reads
+    for when, text in entries(lines):
+        if found := ACCEPTED.search(text):
+            process, address, port = found.groups()
+            address_of.pop(process, None)
+            if port == S2S_PORT:
+                address_of[process], rest_of[process] = address.removeprefix("::ffff:"), ""
+        elif (found := RECEIVED.search(text)) and found.group(1) in address_of:
+            process = found.group(1)
+            data = rest_of[process] + found.group(2)
+            end = 0
+            for opening in OPENING.finditer(data):
+                end = opening.end()
+                attributes = {name: unescape(one or two) for name, one, two in ATTRIBUTE.findall(opening.group(1))}
+                sender = attributes.get("from", "").partition("/")[0]
+                if sender.partition("@")[2] == domain:
+                    yield {
+                        "id": attributes.get("id", ""),
+                        "from": sender,
+                        "address": address_of[process],
+                        "t": datetime.fromisoformat(when).timestamp(),
+                    }
+            unfinished = data.rfind("<")
+            rest_of[process] = data[max(unfinished, end) :] if ">" not in data[unfinished:] else ""
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--domain", default="corp.example")
+    options.add_argument("log", nargs="?", type=Path, default=Path("/var/log/ejabberd/ejabberd.log"))
+    arguments = options.parse_args()
+    with arguments.log.open(encoding="utf-8", errors="replace") as log:
+        for record in messages(log, arguments.domain):
+            sys.stdout.write(json.dumps(record) + "\n")
