@@ -9,14 +9,14 @@ import json
 
 import msgspec
 
-from lab_provider.kinds import Kind, Made, Properties, Value
+from lab_provider.kinds import Kind, Made, Properties
 from lab_provider.places import write_private
 
 
 class EnvironmentInputs(msgspec.Struct, forbid_unknown_fields=True):
     """`document` is the output object; `known_hosts` maps each host key (type and base64) to the names it may answer to."""
 
-    document: dict[str, Value]
+    document: dict[str, object]
     known_hosts: dict[str, list[str]]
 
 

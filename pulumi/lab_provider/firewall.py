@@ -21,12 +21,12 @@ table inet filter {{
         ct state established,related accept
         iifname "lo" accept
         iifname "management" tcp dport 22 accept
-        meta l4proto {{ icmp, ipv6-icmp }} accept
+        meta l4proto {{ 1, 58 }} accept comment "ICMP, ICMPv6"
     }}
     chain forward {{
         type filter hook forward priority filter; policy drop;
         ct state established,related accept
-        meta l4proto {{ icmp, ipv6-icmp }} accept
+        meta l4proto {{ 1, 58 }} accept comment "ICMP, ICMPv6"
         counter name "dropped"
     }}
     counter dropped {{ }}

@@ -122,7 +122,7 @@ def wire(
             f"address add {address} dev {interface.bridge}{' nodad' if ':' in address else ''}"
             for address in interface.addresses
         ]
-    inside += [f"{'-6 ' if ':' in gateway else ''}route add default via {gateway}" for gateway in gateways]
+    inside += [f"route add default via {gateway}" for gateway in gateways]
     namespace.ip(places.namespace, outside)
     namespace.set_kernel_parameters(
         inner,
@@ -283,6 +283,14 @@ def stop(places: Places, name: str) -> None:
         raise MachineError(f"host {name} does not stop (process {running(places, name)})")
     for group in places.control_groups(name):
         remove_control_group(group)
+
+
+def pull_the_plug(places: Places, name: str) -> None:
+    """End the host at once, as a power cut would; its disk stays."""
+    nspawn = running(places, name)
+    if nspawn is not None:
+        _end(nspawn, signal.SIGKILL, STOP_SECONDS)
+    stop(places, name)
 
 
 def _end(process: int, sign: signal.Signals, seconds: float) -> bool:

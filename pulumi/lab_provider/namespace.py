@@ -64,6 +64,12 @@ def names() -> list[str]:
     return sorted(path.name for path in NETNS.iterdir()) if NETNS.is_dir() else []
 
 
+def processes(name: str) -> list[int]:
+    """Processes that are in the namespace."""
+    answer = _run(["ip", "netns", "pids", name])
+    return [int(word) for word in answer.split()]
+
+
 def ip(name: str, commands: Iterable[str]) -> None:
     """Run `ip` commands inside a namespace as one batch; raises NamespaceError with what `ip` said."""
     _run(["ip", "-n", name, "-batch", "-"], "\n".join(commands) + "\n")

@@ -66,8 +66,7 @@ class Network(Kind[NetworkInputs]):
         for command in commands:
             namespace.ip(name, [command])
         for route in inputs.routes:
-            family = "-6 " if ":" in route.to else ""
-            namespace.ip(name, [f"{family}route replace {route.to} via {route.via}"])
+            namespace.ip(name, [f"route replace {route.to} via {route.via}"])
         # The namespace is where the operator stands, not a router: only fw1 forwards.
         namespace.set_kernel_parameters(name, {"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"})
 
