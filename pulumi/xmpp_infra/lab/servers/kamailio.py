@@ -48,7 +48,7 @@ def content(
         **values,
     )
     tls = render("kamailio-tls.cfg.j2", certificate=certificate, ca=PRIVATE_CA)
-    unit = render("kamailio-unit.conf.j2", prepare=prepare)
+    unit = render("kamailio-unit.conf.j2", fqdn=fqdn, address=address, prepare=prepare)
     files = {
         "/etc/kamailio/kamailio.cfg": FileSpec(configuration, mode=0o640, group="kamailio"),
         "/etc/kamailio/tls.cfg": FileSpec(tls, mode=0o640, group="kamailio"),

@@ -16,6 +16,15 @@ from .site import C2S_PORT, PUBLIC_CA, S2S_PORT, Partner
 
 THROUGH_LOG = "/usr/local/sbin/through-log"
 ACCOUNTS_UNIT = "lab-accounts.service"
+_UNIT_TEXT = """\
+[Service]
+# Reads its key in /etc/ssl/lab.
+SupplementaryGroups=ssl-cert
+Restart=always
+RestartSec=1
+# It logs to /var/log/ejabberd at debug level and would say everything again here.
+StandardOutput=null
+"""
 _ACCOUNTS_DIRECTORY = "/etc/lab-accounts"
 
 
@@ -49,7 +58,7 @@ def ejabberd_partner(partner: Partner) -> HostContent:
     files = {
         "/etc/ejabberd/ejabberd.yml": FileSpec(configuration, mode=0o640, group="ejabberd"),
         "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(
-            "[Service]\nSupplementaryGroups=ssl-cert\nRestart=always\nRestartSec=1\n"
+            _UNIT_TEXT
         ),
         f"/etc/systemd/system/{ACCOUNTS_UNIT}": FileSpec(
             render("lab-accounts.service.j2", directory=_ACCOUNTS_DIRECTORY)
