@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from xmppgw.sip.connection import Event, Identity, OngoingRequests, SipConnection
+from xmppgw.sip.connection import KEEPALIVE_SECONDS, Event, Identity, OngoingRequests, SipConnection
 from xmppgw.tls.context import mutual_context
 from xmppgw.tls.identity import Identity as Certificate
 from xmppgw.tls.memory import MemoryTls
@@ -97,7 +97,9 @@ async def connect(directory: Path, port: int, gateway: str, platform: str) -> Si
 
     def make() -> SipPeer:
         tls = MemoryTls(context, server_side=False, server_name=platform, check_peer=sip_peer([platform]))
-        sip = SipConnection(Identity(gateway), new_token=new_token, now=loop.time())
+        sip = SipConnection(
+            Identity(gateway), new_token=new_token, now=loop.time(), keepalive_seconds=KEEPALIVE_SECONDS
+        )
         return SipPeer(tls, sip, loop.time)
 
     _, peer = await loop.create_connection(make, "127.0.0.1", port)

@@ -12,6 +12,7 @@ from tests.interop.sip_peer import SipPeer, connect, listening
 from tests.unit.translate.stanzas import body, stanza
 
 from xmppgw.sip.connection import (
+    KEEPALIVE_SECONDS,
     KeepAlive,
     OutgoingRequest,
     RequestReceived,
@@ -145,8 +146,7 @@ async def test_options_and_keep_alive(gateway: SipPeer) -> None:
     address = SipUri("sip", None, "corp.example")
     sender = NameAddr(SipUri("sip", None, GATEWAY), None, (("tag", "o1"),))
     assert await final_status(gateway, OutgoingRequest("OPTIONS", address, sender, NameAddr(address), "o1@x")) == 200
-    gateway.tls.write(b"\r\n\r\n")
-    gateway.sip._pong_due = gateway.now() + 10
+    assert gateway.sip.handle_time(gateway.now() + KEEPALIVE_SECONDS) == []
     gateway.flush()
     assert await gateway.next_event() == KeepAlive("pong")
 

@@ -203,14 +203,16 @@ def parse_parameters(text: str) -> Parameters:
         SipSyntaxError: anything that is not a list of parameters, or a name that stands there twice.
     """
     parameters: list[tuple[str, str | None]] = []
+    seen: set[str] = set()
     position = 0
     while position < len(text):
         found = _PARAMETER.match(text, position)
         if found is None:
             raise SipSyntaxError("parameter", f"{text[position : position + 64]!r} is not a header parameter")
         name, value = found[1].lower(), found[2]
-        if any(name == seen for seen, _ in parameters):
+        if name in seen:
             raise SipSyntaxError("parameter", f"the parameter {name[:64]!r} stands there twice")
+        seen.add(name)
         parameters.append((name, _unquote(value) if value is not None and value.startswith('"') else value))
         position = found.end()
     return tuple(parameters)
