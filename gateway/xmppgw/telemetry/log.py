@@ -53,8 +53,8 @@ class Log:
         """Write what someone outside did wrong, or what will go wrong unless someone acts."""
         self._write("warning", event, fields)
 
-    def error(self, event: str, **fields: Value) -> None:
-        """Write what we did wrong."""
+    def failure(self, event: str, **fields: Value) -> None:
+        """Write what we did wrong, or cannot do (level `error`)."""
         self._write("error", event, fields)
 
     def _write(self, level: Level, event: str, fields: dict[str, Value]) -> None:

@@ -1,0 +1,370 @@
+"""The edge as a whole: started, reloaded, drained, stopped, and what the control socket can ask of it.
+
+Called by `edge.main` and by tests, which run it inside their own event loop. Wires the parts together; every decision
+is theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xmppgw.edge.context import EdgeContext
+from xmppgw.edge.dialing import Dialer
+from xmppgw.edge.driver import PublicTls
+from xmppgw.edge.inbound import DialbackChecker, InboundStream, accept
+from xmppgw.edge.links import LinkHub
+from xmppgw.edge.outbound import OutboundStreams
+from xmppgw.edge.partners import PartnerTable
+from xmppgw.edge.resolver import Resolver
+from xmppgw.edge.settings import EdgeSettings
+from xmppgw.telemetry.control import ControlRefusal, ControlServer, Json, Request
+from xmppgw.telemetry.http import TelemetryServer
+from xmppgw.telemetry.log import Log
+from xmppgw.telemetry.metrics import Metrics
+from xmppgw.telemetry.settings import SettingsProblem
+from xmppgw.tls.context import mutual_context, s2s_context
+from xmppgw.tls.identity import read_file
+from xmppgw.tls.reload import ReloadableContext
+from xmppgw.tls.verify import TrustStore
+from xmppgw.xmpp.address import AddressError, prepare_domain
+
+#: Connections that the kernel queues while we are busy or being restarted.
+BACKLOG = 512
+#: A shared secret shorter than this could be found by trying.
+MINIMUM_SECRET_CHARACTERS = 32
+
+
+class Edge:
+    """One edge. `sockets`: listening sockets for S2S that systemd passed; without any, `settings.listen` is used."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        log: Log,
+        *,
+        sockets: Sequence[socket.socket] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.metrics = Metrics("edge")
+        self.context = EdgeContext(settings, log, self.metrics, clock)
+        self._log = log
+        self._sockets = list(sockets)
+        self._servers: list[asyncio.Server] = []
+        self._telemetry = TelemetryServer(self.metrics.exposition, self._health)
+        self._control = ControlServer(
+            {
+                "status": self._status,
+                "streams": self._streams,
+                "connect": self._connect,
+                "close": self._close,
+                "drain": self._drain_command,
+            }
+        )
+        self._link_context: ReloadableContext | None = None
+        self._draining: asyncio.Task[bool] | None = None
+        self.link_port = 0
+        self.metrics_port = 0
+        self.ports: list[int] = []
+
+    async def start(self) -> None:
+        """Load certificates and open every listener. Raises SettingsProblem, CertificateProblem or OSError."""
+        context = self.context
+        settings = context.settings
+        self._load_public()
+        self._link_context = link_context(settings)
+        context.hub = LinkHub(context, self._link_context)
+        context.outbound = OutboundStreams(context, self._dialer())
+        context.dialback = DialbackChecker(context)
+        self._declare()
+        self.link_port = await context.hub.start(settings.link.listen_address, settings.link.port)
+        self.metrics_port = await self._telemetry.start(settings.metrics.address, settings.metrics.port)
+        await self._control.start(settings.control_socket)
+        await self._listen()
+        self._log.info(
+            "started",
+            federation_enabled=settings.federation_enabled,
+            partners=len(settings.partners),
+            link_port=self.link_port,
+            inherited_sockets=len(self._sockets),
+        )
+
+    def reload(self, settings: EdgeSettings) -> None:
+        """Take new settings and certificates; streams that keep their permission go on.
+
+        Raises SettingsProblem or CertificateProblem, and then nothing has changed.
+        """
+        context = self.context
+        earlier = context.settings
+        if (settings.link.listen_address, settings.link.port) != (earlier.link.listen_address, earlier.link.port):
+            raise SettingsProblem("settings-restart", "link.listen_address and link.port change by a restart only")
+        partners = PartnerTable(settings)
+        public = load_public(settings)
+        link = link_context(settings)
+        context.settings, context.partners = settings, partners
+        context.tls, context.dialback_secret = public
+        context.admission.per_address = settings.limits.preauthentication_per_address
+        context.admission.total = settings.limits.preauthentication_total
+        context.hub.use_context(link)
+        context.outbound.dialer = self._dialer()
+        context.counters.partners.configure(partners.labels())
+        closed = 0
+        for stream in context.registry:
+            if isinstance(stream, InboundStream) and (not settings.federation_enabled or stream.lost_permission()):
+                stream.close("policy-violation", "this federation is no longer permitted")
+                closed += 1
+        context.outbound.reconcile()
+        context.hub.reconcile()
+        self._log.info(
+            "reloaded",
+            federation_enabled=settings.federation_enabled,
+            partners=len(settings.partners),
+            inbound_streams_closed=closed,
+        )
+
+    async def drain(self) -> bool:
+        """Take nothing new, finish what is in flight, close every stream gracefully; whether all of it went well.
+
+        Listening sockets of systemd stay open: who connects meanwhile waits for our successor.
+        """
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+        return await asyncio.shield(self._draining)
+
+    async def stop(self) -> None:
+        """Drain, then close everything."""
+        await self.drain()
+        context = self.context
+        context.dialback.stop()
+        context.hub.stop()
+        await self._control.stop()
+        await self._telemetry.stop()
+        # One turn for the goodbyes to be written.
+        await asyncio.sleep(0)
+        self._log.info("stopped")
+
+    # Draining.
+
+    async def _drain(self) -> bool:
+        context = self.context
+        limits = context.settings.limits
+        context.draining = True
+        for server in self._servers:
+            server.close()
+        self._log.info("draining", streams=len(context.registry), unacknowledged=context.hub.unacknowledged)
+        for stream in context.registry:
+            if isinstance(stream, InboundStream):
+                stream.close(None, "the edge is shutting down")
+        context.outbound.close_all()
+        deadline = time.monotonic() + limits.drain_seconds
+        complete = await _until(lambda: len(context.registry) == 0, deadline)
+        # What the partners sent until they closed has to be in the front end's store before we may go.
+        complete &= await _until(lambda: context.hub.unacknowledged == 0, deadline)
+        write = self._log.info if complete else self._log.warning
+        write("drained", complete=complete, unacknowledged=context.hub.unacknowledged, streams=len(context.registry))
+        return complete
+
+    # Parts.
+
+    def _load_public(self) -> None:
+        context = self.context
+        context.tls, context.dialback_secret = load_public(context.settings)
+        context.counters.partners.configure(context.partners.labels())
+
+    def _dialer(self) -> Dialer:
+        settings = self.context.settings
+        limits = settings.limits
+        resolver = (
+            Resolver(
+                settings.resolver,
+                settings.resolver_port,
+                seconds=limits.resolve_seconds,
+                entries=limits.dns_cache_entries,
+                maximum_ttl=limits.dns_maximum_ttl_seconds,
+            )
+            if settings.resolver
+            else None
+        )
+        return Dialer(resolver, connect_seconds=limits.connect_seconds, delay_seconds=limits.attempt_delay_seconds)
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        make = lambda: accept(self.context)  # noqa: E731 - a factory in the form that asyncio wants
+        if self._sockets:
+            for listener in self._sockets:
+                # A copy: closing the server must not close what belongs to systemd.
+                server = await loop.create_server(make, sock=listener.dup(), backlog=BACKLOG)
+                self._servers.append(server)
+        else:
+            for endpoint in self.context.settings.listen:
+                server = await loop.create_server(make, endpoint.address, endpoint.port, backlog=BACKLOG)
+                self._servers.append(server)
+        self.ports = [int(each.getsockname()[1]) for server in self._servers for each in server.sockets]
+
+    def _declare(self) -> None:
+        context = self.context
+        observed = self.metrics.observed
+        observed("streams", "Streams that are open or opening", lambda: float(len(context.registry)))
+        observed("unauthenticated", "Connections not authenticated yet", lambda: float(context.admission.waiting))
+        observed("unacknowledged", "Stanzas the front end has not committed", lambda: float(context.hub.unacknowledged))
+        observed("waiting", "Stanzas waiting for a partner", lambda: float(context.outbound.waiting()))
+        observed("front_ends", "Front ends connected", lambda: float(context.hub.connected))
+        observed("certificate_expiry", "Unix time at which the public certificate expires", self._expiry)
+
+    def _expiry(self) -> float:
+        tls = self.context.tls
+        return tls.context.identity.not_after.timestamp() if tls is not None else 0.0
+
+    def _health(self) -> dict[str, bool]:
+        context = self.context
+        return {
+            "front_end_connected": context.hub.connected,
+            "certificate_valid": context.tls is None or self._expiry() > time.time(),
+            "taking_work": not context.draining,
+        }
+
+    # Commands.
+
+    async def _status(self, request: Request) -> dict[str, Json]:
+        context = self.context
+        settings = context.settings
+        facts = context.registry.facts()
+        links: list[Json] = [*context.hub.describe()]
+        return {
+            "daemon": "edge",
+            "node": settings.node,
+            "federation_enabled": settings.federation_enabled,
+            "draining": context.draining,
+            "partners": len(settings.partners),
+            "links": links,
+            "streams": {
+                "in": sum(each.direction == "in" for each in facts),
+                "out": sum(each.direction == "out" for each in facts),
+                "unauthenticated": context.admission.waiting,
+            },
+            "unacknowledged": context.hub.unacknowledged,
+            "waiting": context.outbound.waiting(),
+            "reading_paused": context.hub.holding,
+            "certificate": (
+                {
+                    "fingerprint": context.tls.context.identity.fingerprint,
+                    "not_after": context.tls.context.identity.not_after.isoformat(),
+                }
+                if context.tls is not None
+                else None
+            ),
+        }
+
+    async def _streams(self, request: Request) -> dict[str, Json]:
+        return {"streams": [asdict(facts) for facts in self.context.registry.facts()]}
+
+    async def _connect(self, request: Request) -> dict[str, Json]:
+        context = self.context
+        remote = _domain(request, "partner", None)
+        local = _domain(request, "local", next(iter(sorted(context.partners.own_domains))))
+        if context.partners.policy(local, remote) is None:
+            raise ControlRefusal(f"{remote} is not a partner of {local}, or federation is not enabled")
+        attempt = await context.outbound.connect(local, remote)
+        if attempt.stream is None:
+            raise ControlRefusal(f"{attempt.condition}: {attempt.text}")
+        stream = attempt.stream.stream
+        method = stream.method.value
+        outcome = "S" if method == "external" else "T" if stream.encrypted else "C"
+        return {
+            "outcome": outcome,
+            "reason": f"{method} over {'TLS' if stream.encrypted else 'TCP'}",
+            "method": method,
+            "encrypted": stream.encrypted,
+            "address": attempt.stream.connection.peer_address,
+            "local": local,
+            "remote": remote,
+        }
+
+    async def _close(self, request: Request) -> dict[str, Json]:
+        context = self.context
+        remote = _domain(request, "partner", None)
+        direction = request.get("direction", "both")
+        if direction not in {"in", "out", "both"}:
+            raise ControlRefusal("direction is in, out or both")
+        partner = context.partners.find(remote)
+        domains = partner.domains if partner is not None else (remote,)
+        streams = [
+            stream
+            for stream in context.registry
+            if any(facts.remote in domains and direction in {facts.direction, "both"} for facts in stream.describe())
+        ]
+        for stream in streams:
+            stream.close(None, "closed by the operator")
+        deadline = time.monotonic() + context.settings.limits.close_seconds + 1
+        gone = await _until(lambda: all(stream.closed is not None for stream in streams), deadline)
+        return {"closed": len(streams), "complete": gone}
+
+    async def _drain_command(self, request: Request) -> dict[str, Json]:
+        return {"complete": await self.drain()}
+
+
+def load_public(settings: EdgeSettings) -> tuple[PublicTls | None, str]:
+    """Load certificate, trust and dialback secret. Raises SettingsProblem or CertificateProblem."""
+    if not settings.federation_enabled or settings.tls is None:
+        return None, ""
+    now = datetime.now(UTC)
+    files = settings.tls
+    context = ReloadableContext(s2s_context, Path(files.certificate), Path(files.key), now)
+    trust = TrustStore.from_files(*map(Path, files.trust))
+    secret = ""
+    if settings.dialback_secret_file is not None:
+        try:
+            secret = read_file(Path(settings.dialback_secret_file)).decode("ascii").strip()
+        except UnicodeDecodeError:
+            raise SettingsProblem("settings-secret", f"{settings.dialback_secret_file} is not ASCII text") from None
+        if len(secret) < MINIMUM_SECRET_CHARACTERS:
+            raise SettingsProblem(
+                "settings-secret",
+                f"{settings.dialback_secret_file} holds {len(secret)} characters; "
+                f"at least {MINIMUM_SECRET_CHARACTERS} are needed",
+            )
+    return PublicTls(context, trust), secret
+
+
+def link_context(settings: EdgeSettings) -> ReloadableContext:
+    """Load what the link needs. Raises CertificateProblem."""
+    link = settings.link
+    authorities = read_file(Path(link.ca))
+
+    return ReloadableContext(
+        lambda identity: mutual_context(identity, authorities),
+        Path(link.certificate),
+        Path(link.key),
+        datetime.now(UTC),
+    )
+
+
+def check(settings: EdgeSettings) -> None:
+    """Do all that a start would do with files, and nothing else. Raises SettingsProblem or CertificateProblem."""
+    PartnerTable(settings)
+    load_public(settings)
+    link_context(settings)
+
+
+def _domain(request: Request, name: str, default: str | None) -> str:
+    value = request.get(name, default)
+    if not isinstance(value, str):
+        raise ControlRefusal(f"{name} is missing")
+    try:
+        return prepare_domain(value)
+    except AddressError as error:
+        raise ControlRefusal(f"{name}: {value!r} is not a domain: {error}") from None
+
+
+async def _until(condition: Callable[[], bool], deadline: float) -> bool:
+    """Wait for `condition`, looking every 20 ms: it depends on many parts, and only a drain waits for it."""
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True

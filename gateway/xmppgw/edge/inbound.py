@@ -1,0 +1,300 @@
+"""Streams that partners open to us: admitted, authenticated by the machine, their stanzas handed to the front end.
+
+Called by the daemon's listener. A stanza that cannot be handed over is answered with a typed error; while the front end
+is slow or away, reading stops instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+from xmppgw.edge.context import EdgeContext, monotonic_to_epoch
+from xmppgw.edge.driver import PublicTls, StreamDriver
+from xmppgw.edge.outbound import VerifyStream
+from xmppgw.edge.partners import Partner
+from xmppgw.edge.streams import StreamFacts, network_of
+from xmppgw.link.connection import Connection
+from xmppgw.link.messages import StanzaArrived
+from xmppgw.link.protocol import LinkFull
+from xmppgw.tls.memory import MemoryTls
+from xmppgw.xmpp.incoming import IncomingSettings, IncomingStream
+from xmppgw.xmpp.stanza import error_reply
+from xmppgw.xmpp.stream import (
+    Authorised,
+    CheckDialback,
+    Closed,
+    DialbackChecked,
+    DialbackOutcome,
+    DialbackRequest,
+    Pair,
+    PeerPolicy,
+    Remarked,
+    SendReply,
+    StanzaReceived,
+)
+
+#: How long one who was refused may take to read why.
+REFUSED_SECONDS = 1.0
+#: Verify-only streams at once; each ends by itself within the negotiation time.
+MAXIMUM_DIALBACK_CHECKS = 64
+
+
+class DialbackChecker:
+    """Asks authoritative servers whether a key is theirs, on a fresh stream each time."""
+
+    def __init__(self, edge: EdgeContext) -> None:
+        self._edge = edge
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def check(self, request: DialbackRequest, answer: Callable[[DialbackRequest, DialbackOutcome, str], None]) -> None:
+        """Find out about `request` and call `answer` once."""
+        if len(self._tasks) >= MAXIMUM_DIALBACK_CHECKS:
+            answer(request, DialbackOutcome.ERROR, "resource-constraint")
+            return
+        task = asyncio.get_running_loop().create_task(self._check(request, answer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stop(self) -> None:
+        """Give up all checks."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _check(
+        self, request: DialbackRequest, answer: Callable[[DialbackRequest, DialbackOutcome, str], None]
+    ) -> None:
+        outcome, condition = await VerifyStream.ask(self._edge, request)
+        answer(request, outcome, condition)
+
+
+class InboundStream(StreamDriver):
+    """One connection that a partner made."""
+
+    def __init__(self, edge: EdgeContext, connection: Connection, tls: PublicTls) -> None:
+        settings = IncomingSettings(
+            own_domains=edge.partners.own_domains,
+            policy=self._policy,
+            dialback_secret=edge.dialback_secret,
+            limits=edge.stream_limits(),
+        )
+        self._stream = IncomingStream(settings, _new_stream_id)
+        super().__init__(self._stream, connection, tls)
+        self._edge = edge
+        self._network = network_of(connection.peer_address)
+        self._waiting = True
+        self._since = edge.clock()
+
+    def _policy(self, own: str, remote: str) -> PeerPolicy | None:
+        return self._edge.partners.policy(own, remote)
+
+    def partner_of(self, domain: str) -> Partner | None:
+        """Find the partner."""
+        return self._edge.partners.find(domain)
+
+    def describe(self) -> list[StreamFacts]:
+        """One entry per authorised pair."""
+        return [
+            StreamFacts(
+                local=pair.receiver,
+                remote=pair.sender,
+                direction="in",
+                method=method.value,
+                encrypted=self._stream.encrypted,
+                since=round(monotonic_to_epoch(self.connection.made), 3),
+                stanzas=self._stream.stanzas,
+                address=self.connection.peer_address,
+            )
+            for pair, method in self._stream.authorised.items()
+        ]
+
+    def lost_permission(self) -> bool:
+        """Whether the settings no longer allow what was authorised on this stream."""
+        for pair, method in self._stream.authorised.items():
+            policy = self._edge.partners.policy(pair.receiver, pair.sender)
+            if policy is None or not still_allowed(policy, method.value, self._stream.encrypted):
+                return True
+        return False
+
+    def happened(
+        self, event: StanzaReceived | SendReply | CheckDialback | DialbackChecked | Remarked | Authorised
+    ) -> None:
+        """Act on what the stream produced."""
+        edge = self._edge
+        match event:
+            case StanzaReceived():
+                self._hand_over(event)
+            case SendReply(pair=pair, element=element):
+                edge.outbound.send_reply(pair, element)
+            case CheckDialback(request=request):
+                edge.dialback.check(request, self._dialback_answer)
+            case Authorised(pair=pair, method=method, encrypted=encrypted):
+                self._authorised(pair, method.value, encrypted)
+            case Remarked(code=code, text=text):
+                edge.counters.remarks.labels(code).inc()
+                edge.log.warning(
+                    "peer-fault",
+                    code=code,
+                    reason=text,
+                    remote=self._stream.remote,
+                    address=self.connection.peer_address,
+                )
+            case DialbackChecked():
+                raise AssertionError("an incoming stream asks nobody")
+
+    def over(self, closed: Closed) -> None:
+        """Count it, and say why."""
+        edge = self._edge
+        if self._waiting:
+            self._waiting = False
+            edge.admission.release(self._network)
+        edge.registry.remove(self, edge.partners.own_domains)
+        edge.counters.closed.labels("in", closed.origin.value, closed.condition or "none").inc()
+        write = edge.log.info if closed.graceful or closed.authorised else edge.log.warning
+        if not closed.graceful and not closed.authorised:
+            edge.counters.refused.labels(closed.condition or closed.origin.value).inc()
+        write(
+            "stream-closed",
+            direction="in",
+            remote=self._stream.remote,
+            local=self._stream.local,
+            address=self.connection.peer_address,
+            origin=closed.origin.value,
+            condition=closed.condition,
+            reason=closed.text,
+            graceful=closed.graceful,
+            authenticated=closed.authorised,
+            stanzas=self._stream.stanzas,
+        )
+
+    def _authorised(self, pair: Pair, method: str, encrypted: bool) -> None:
+        edge = self._edge
+        partner = edge.partners.find(pair.sender)
+        label = edge.counters.partners.label(pair.sender)
+        if self._waiting:
+            self._waiting = False
+            edge.admission.release(self._network)
+        limit = edge.settings.limits.streams_per_partner
+        held = edge.registry.count(pair.sender)
+        edge.registry.authorised(self, pair, pair.sender)
+        if partner is None or held >= limit:
+            # Outputs of one call are obeyed in order: closing waits until this one is done.
+            self._loop.call_soon(self.close, "resource-constraint", f"{limit} streams of this partner are open already")
+            return
+        edge.counters.authorised.labels("in", method, label).inc()
+        tls = self.connection.tls
+        edge.log.info(
+            "stream-authenticated",
+            direction="in",
+            local=pair.receiver,
+            remote=pair.sender,
+            method=method,
+            encrypted=encrypted,
+            tls=tls.protocol if tls is not None else None,
+            address=self.connection.peer_address,
+        )
+
+    def _hand_over(self, event: StanzaReceived) -> None:
+        edge = self._edge
+        stanza = event.stanza
+        label = edge.counters.partners.label(event.pair.sender)
+        edge.counters.stanzas_in.labels(label, stanza.kind).inc()
+        if stanza.kind == "presence":
+            # Presence of any type is ignored and counted in this release; the front end has no use for it.
+            return
+        correlation = edge.correlations.mint()
+        arrived = StanzaArrived(
+            correlation=correlation,
+            remote=event.pair.sender,
+            local=event.pair.receiver,
+            method=event.method.value,
+            data=stanza.to_bytes(),
+            at=edge.clock(),
+        )
+        try:
+            edge.hub.hand_over(arrived)
+        except LinkFull as full:
+            edge.log.warning(
+                "stanza-refused", correlation=correlation, remote=event.pair.sender, kind=stanza.kind, reason=str(full)
+            )
+            reply = error_reply(stanza.element, "resource-constraint", "the gateway is overloaded")
+            if reply is not None and stanza.wants_reply:
+                edge.outbound.send_reply(Pair(event.pair.receiver, event.pair.sender), reply)
+            return
+        edge.log.info(
+            "stanza-received",
+            correlation=correlation,
+            remote=event.pair.sender,
+            local=event.pair.receiver,
+            kind=stanza.kind,
+            type=stanza.type,
+            id=stanza.id,
+            octets=len(arrived.data),
+        )
+
+    def _dialback_answer(self, request: DialbackRequest, outcome: DialbackOutcome, condition: str) -> None:
+        if self.closed is None:
+            self.obey(self._stream.dialback_checked(request, outcome, condition, self._loop.time()))
+
+    def secured(self, tls: MemoryTls) -> None:
+        """Report the handshake, unless the stream has ended meanwhile."""
+        if self.closed is None:
+            super().secured(tls)
+
+
+def still_allowed(policy: PeerPolicy, method: str, encrypted: bool) -> bool:
+    """Whether `policy` would authenticate a stream that was authenticated by `method`."""
+    if method == "external":
+        return policy.sasl_over_tls
+    return policy.dialback_allowed(encrypted)
+
+
+def accept(edge: EdgeContext) -> Connection:
+    """Make the connection object for a socket that was just accepted."""
+    return _Accepted(edge)
+
+
+class _Accepted(Connection):
+    """Admits or refuses a connection as soon as it is known where it comes from."""
+
+    def __init__(self, edge: EdgeContext) -> None:
+        super().__init__()
+        self._edge = edge
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        edge = self._edge
+        if edge.tls is None or edge.draining or not edge.settings.federation_enabled:
+            self._refuse("closed", "federation is not enabled here")
+            return
+        if len(edge.registry) >= edge.settings.limits.streams_total:
+            self._refuse("streams-total", f"{edge.settings.limits.streams_total} streams are open already")
+            return
+        reason = edge.admission.admit(network_of(self.peer_address))
+        if reason:
+            self._refuse("preauthentication", reason)
+            return
+        stream = InboundStream(edge, self, edge.tls)
+        edge.registry.add(stream)
+        stream.start()
+        if edge.hub.holding:
+            self.pause_reading()
+
+    def _refuse(self, code: str, reason: str) -> None:
+        edge = self._edge
+        edge.counters.refused.labels(code).inc()
+        edge.log.warning("connection-refused", code=code, reason=reason, address=self.peer_address)
+        self.linger(_REFUSAL, REFUSED_SECONDS)
+
+
+#: Whoever is one too many is told so without a parser being made for it (RFC 6120 4.9.1.2: header, error, end).
+_REFUSAL = (
+    b"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+    b"version='1.0'><stream:error><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+    b"</stream:stream>"
+)
+
+
+def _new_stream_id() -> str:
+    return secrets.token_urlsafe(24)

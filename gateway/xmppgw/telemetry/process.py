@@ -1,0 +1,71 @@
+"""The life of a daemon process: signals in, systemd notifications out, one exit code.
+
+Called by `edge.main` and `frontend.main`. SIGTERM and SIGINT stop gracefully within a deadline, SIGHUP reloads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+from xmppgw.telemetry import systemd
+from xmppgw.telemetry.log import Log
+
+
+class Daemon(Protocol):
+    """What can be run."""
+
+    async def start(self) -> None:
+        """Open everything."""
+
+    async def stop(self) -> None:
+        """Finish and close everything."""
+
+
+#: Reads configuration and certificates again; says in words what is wrong, or returns an empty string.
+Reload = Callable[[], str]
+
+
+async def run(daemon: Daemon, reload: Reload, log: Log, *, stop_seconds: float) -> int:
+    """Run until a signal or `failed` ends it; 0 after a graceful stop, 1 when the deadline passed."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+    def reload_now() -> None:
+        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={int(loop.time() * 1_000_000)}")
+        problem = reload()
+        if problem:
+            log.failure("reload-refused", reason=problem)
+        systemd.notify("READY=1")
+
+    loop.add_signal_handler(signal.SIGHUP, reload_now)
+    await daemon.start()
+    # What exists now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    systemd.notify("READY=1")
+    watchdog = asyncio.create_task(_watch())
+    try:
+        await stopping.wait()
+    finally:
+        watchdog.cancel()
+    systemd.notify("STOPPING=1")
+    try:
+        async with asyncio.timeout(stop_seconds):
+            await daemon.stop()
+    except TimeoutError:
+        log.failure("stop-timeout", reason=f"not finished after {stop_seconds:g} s")
+        return 1
+    return 0
+
+
+async def _watch() -> None:
+    seconds = systemd.watchdog_seconds()
+    while seconds is not None:
+        systemd.notify("WATCHDOG=1")
+        await asyncio.sleep(seconds)
