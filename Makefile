@@ -45,7 +45,7 @@ lab-up: ## bring the lab up, or what is missing of it
 	@.ci/alone .ci/stack up lab
 
 lab-down: ## take the lab down; nothing of it is left outside this folder
-	@.ci/setup --for check
+	@[ -e .venv/.made-from ] || .ci/setup --for check
 	@.ci/alone .ci/stack destroy lab
 
 migrate: ## run the six steps against the lab under traffic; PLAN=<digest> applies just that plan, UNTIL=n stops after a step
@@ -56,7 +56,7 @@ rollback: ## take steps back until TO=n steps are done; TO=0 takes back all
 	@$(playbook)/rollback.yml -e to=$(TO)
 
 plan: ## write out/plan/plan.json and plan.md: what migrate would do, with its digest
-	@.ci/playbook playbooks/plan.yml
+	@.ci/playbook playbooks/preflight.yml
 
 status: ## where the migration stands
 	@.ci/playbook playbooks/status.yml
