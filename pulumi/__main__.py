@@ -1,6 +1,6 @@
 """The one Pulumi program: reads the stack's configuration once, builds its platform, exports one object.
 
-Runs under the real engine (`pulumi up`) and under `python -m standalone up`; stack `lab` is made of real hosts on this machine.
+Runs under the real engine (`pulumi up`) and under `python -m standalone up`; stack `lab` is real hosts on this machine.
 """
 
 import pulumi

@@ -1,4 +1,4 @@
-"""Resources CertificateAuthority, Certificate and SshKey: keys are made here and stay in `.lab/` (0600), state gets public parts.
+"""Resources CertificateAuthority, Certificate and SshKey: keys stay in `.lab/` (0600), state gets public parts.
 
 The private CA keys are also what the `private_ca` issuer of the migration signs with; they never reach a lab host.
 """
@@ -65,9 +65,7 @@ def _fingerprint(certificate: x509.Certificate) -> str:
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     write_private(path, pem)
 
 
@@ -139,7 +137,9 @@ class Certificate(Kind[CertificateInputs]):
     """The certificate of one of the lab's stand-ins."""
 
     inputs_type = CertificateInputs
-    replaced_by = frozenset({"name", "authority", "authority_fingerprint", "dns_names", "server_auth", "client_auth", "days"})
+    replaced_by = frozenset(
+        {"name", "authority", "authority_fingerprint", "dns_names", "server_auth", "client_auth", "days"}
+    )
 
     def create(self, name: str, inputs: CertificateInputs) -> Made:
         """Make key and certificate, signed by the named CA."""
@@ -149,7 +149,9 @@ class Certificate(Kind[CertificateInputs]):
             raise ResourceError(f"the CA {inputs.authority} in {directory} is not the one that this stack made")
         loaded = serialization.load_pem_private_key((directory / "key.pem").read_bytes(), password=None)
         issuer_key = cast(ec.EllipticCurvePrivateKey, loaded)
-        usages = [ExtendedKeyUsageOID.SERVER_AUTH] * inputs.server_auth + [ExtendedKeyUsageOID.CLIENT_AUTH] * inputs.client_auth
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH] * inputs.server_auth + [
+            ExtendedKeyUsageOID.CLIENT_AUTH
+        ] * inputs.client_auth
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)
         certificate = (
@@ -160,7 +162,9 @@ class Certificate(Kind[CertificateInputs]):
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - BACKDATE)
             .not_valid_after(now + datetime.timedelta(days=inputs.days))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in inputs.dns_names]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(name) for name in inputs.dns_names]), critical=False
+            )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)

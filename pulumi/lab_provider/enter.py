@@ -1,8 +1,9 @@
-"""Enter a running host of the lab as root without going through its network: `python -m lab_provider.enter HOST [COMMAND...]`."""
+"""Enter a running host of the lab as root, past its network: `python -m lab_provider.enter HOST [COMMAND...]`."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
 from lab_provider import machines
@@ -10,7 +11,7 @@ from lab_provider.places import Places
 
 
 def main() -> int:
-    """Exit status of the command; a shell if none is given."""
+    """Exit status of the command, or of a shell if none is given; 1: the host is down, 2: no host is named."""
     if len(sys.argv) < 2:
         print(__doc__, file=sys.stderr)
         return 2
@@ -25,7 +26,8 @@ def main() -> int:
         "HOME": "/root",
         "LC_ALL": "C.UTF-8",
     }
-    os.execvpe("nsenter", ["nsenter", "--target", str(process), "--all", "--", *command], environment)  # noqa: S606
+    whole = ["nsenter", "--target", str(process), "--all", "--", *command]
+    return subprocess.run(whole, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Environment resource: the stack's one output object as a file (`.lab/outputs.json`), and the pinned SSH host keys.
+"""The Environment resource: the stack's output object as a file (`.lab/outputs.json`), and pinned SSH host keys.
 
 Either engine makes it; the inventory plug-in reads the file without knowing which engine ran.
 """
@@ -14,7 +14,7 @@ from lab_provider.places import write_private
 
 
 class EnvironmentInputs(msgspec.Struct, forbid_unknown_fields=True):
-    """`document` is the output object; `known_hosts` maps each host key (type and base64) to the names it may answer to."""
+    """`document` is the output object; `known_hosts` maps each host key to the names it may answer to."""
 
     document: dict[str, object]
     known_hosts: dict[str, list[str]]

@@ -1,4 +1,4 @@
-"""The FirewallRules resource: the forwarding rules of a firewall host, as one nftables file loaded in one transaction."""
+"""The FirewallRules resource: the forwarding rules of a host, as one nftables file loaded in one transaction."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from lab_provider.kinds import Kind, Made, Properties, ResourceError
 RULES_FILE = "/etc/nftables.d/lab.nft"
 LOAD = ["nft", "--file", "/etc/nftables.conf"]
 # What a firewall host boots with; the resource's file adds to its chains. Nothing is forwarded that no rule names.
-BASE = f"""#!/usr/sbin/nft -f
+BASE = """#!/usr/sbin/nft -f
 flush ruleset
-table inet filter {{
-    chain input {{
+table inet filter {
+    chain input {
         type filter hook input priority filter; policy drop;
         ct state established,related accept
         iifname "lo" accept
         iifname "management" tcp dport 22 accept
-        meta l4proto {{ 1, 58 }} accept comment "ICMP, ICMPv6"
-    }}
-    chain forward {{
+        meta l4proto { 1, 58 } accept comment "ICMP, ICMPv6"
+    }
+    chain forward {
         type filter hook forward priority filter; policy drop;
         ct state established,related accept
-        meta l4proto {{ 1, 58 }} accept comment "ICMP, ICMPv6"
+        meta l4proto { 1, 58 } accept comment "ICMP, ICMPv6"
         counter name "dropped"
-    }}
-    counter dropped {{ }}
-}}
+    }
+    counter dropped { }
+}
 include "/etc/nftables.d/*.nft"
 """
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True):
-    """New connections of a protocol from any of the sources to any of the destinations (addresses or networks) and ports."""
+    """New connections from any of the sources to any of the destinations (addresses or networks) and ports."""
 
     purpose: str
     protocol: str
@@ -63,7 +63,7 @@ class FirewallRules(Kind[FirewallInputs]):
         """Write the file, load it, read back what the kernel says."""
         text = render(inputs.rules)
         archive = {RULES_FILE: machines.File(text.encode())}
-        machines.change(self.places, inputs.host, image.PLAIN, archive, (), (), ())
+        machines.change(self.places, inputs.host, image.PLAIN, files=archive)
         machines.run_on(self.places, inputs.host, LOAD)
         digest = _loaded(self, inputs.host)
         if digest != _digest(inputs.rules):

@@ -1,6 +1,6 @@
 """The Host resource: a Debian machine of the lab with its files, units and certificates, booted and answering.
 
-Private keys and secrets are filled in on the way to the host's disk; the resource itself carries names and fingerprints.
+Private keys and secrets are filled in on the way to the host's disk; the resource carries names and fingerprints.
 """
 
 from __future__ import annotations
@@ -73,7 +73,14 @@ class Host(Kind[HostInputs]):
         """Build the disk, wire the host, boot it. Left-overs of an interrupted attempt are removed first."""
         machines.delete(self.places, inputs.name)
         recipe = image.RECIPES[inputs.image]
-        machines.build(self.places, inputs.name, recipe, self._files(inputs), inputs.units, inputs.first_boot)
+        machines.build(
+            self.places,
+            inputs.name,
+            recipe,
+            files=self._files(inputs),
+            units=inputs.units,
+            first_boot=inputs.first_boot,
+        )
         return self._boot(inputs)
 
     def update(self, identity: str, old: HostInputs, new: HostInputs) -> Made:
@@ -88,7 +95,15 @@ class Host(Kind[HostInputs]):
         same_wires = (old.interfaces, old.gateways, old.forwarding) == (new.interfaces, new.gateways, new.forwarding)
         if not same_wires or not machines.wired(self.places, identity):
             machines.stop(self.places, identity)
-        machines.change(self.places, identity, recipe, changed, set(before) - set(after), new.units, dropped)
+        machines.change(
+            self.places,
+            identity,
+            recipe,
+            files=changed,
+            removed=set(before) - set(after),
+            units=new.units,
+            dropped_units=dropped,
+        )
         if machines.running(self.places, identity) is None:
             return self._boot(new)
         return self._made(new)

@@ -1,8 +1,8 @@
-"""Bake the lab's images: `plain` (Debian by debootstrap) and `servers` (everything that stands in for someone else's servers).
+"""Bake the lab's images: `plain` (Debian by debootstrap) and `servers` (what stands in for other people's servers).
 
 Set-up runs it as a command (`python -m lab_provider.image bake`), the lab provider asks it for the layers of a host.
-An image is a directory named by the hash of what went into it; it appears by one rename, so half an image is never used.
-It never mounts anything where the rest of the machine could see it: all mounts live and die with the child process.
+An image is a directory named by the hash of what went into it; it appears by one rename, so half an image is never
+used. It never mounts anything where the rest of the machine could see it: mounts live and die with the child process.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ PLAIN_PACKAGES = (
     "ca-certificates", "iputils-ping", "procps", "netcat-openbsd", "openssl", "libpam-systemd",
 )  # fmt: skip
 SERVER_PACKAGES = (
-    "prosody", "lua-unbound", "lua-dbi-sqlite3", "ejabberd", "kamailio", "kamailio-tls-modules", "kamailio-utils-modules",
-    "kamailio-extra-modules", "kamailio-json-modules", "kamailio-sqlite-modules", "knot", "knot-dnsutils", "unbound",
-    "python3-slixmpp", "python3-aiohttp", "sip-tester", "curl", "tcpdump", "sqlite3",
+    "prosody", "lua-unbound", "lua-dbi-sqlite3", "ejabberd", "kamailio", "kamailio-tls-modules",
+    "kamailio-utils-modules", "kamailio-extra-modules", "kamailio-json-modules", "kamailio-sqlite-modules",
+    "knot", "knot-dnsutils", "unbound", "python3-slixmpp", "python3-aiohttp", "sip-tester", "curl", "tcpdump",
+    "sqlite3",
 )  # fmt: skip
 
 PLAIN_FINISH = """
@@ -77,7 +78,7 @@ rm -rf /var/lib/apt/lists/* /var/log/*.log /var/log/apt /var/cache/debconf/*-old
 """
 
 
-class BakeFailed(Exception):
+class BakeError(Exception):
     """An image could not be made; the message says which command failed and where its log is."""
 
 
@@ -114,13 +115,15 @@ RECIPES = {recipe.name: recipe for recipe in (PLAIN, SERVERS)}
 
 
 def layers(recipe: Recipe, cache: Path) -> list[Path]:
-    """Directories of an image, topmost first, as overlayfs's `lowerdir` wants them; raises BakeFailed if one is missing."""
+    """Directories of an image, topmost first, as `lowerdir` of overlayfs wants them; BakeError if one is missing."""
     found = []
     step: Recipe | None = recipe
     while step is not None:
         directory = cache / "images" / step.directory_name
         if not directory.is_dir():
-            raise BakeFailed(f"image {step.directory_name} is not in {cache / 'images'}: run `make lab-up` or the set-up")
+            raise BakeError(
+                f"image {step.directory_name} is not in {cache / 'images'}: run `make lab-up` or the set-up"
+            )
         found.append(directory)
         step = step.below
     return found
@@ -137,10 +140,8 @@ def mirror_of_this_machine(apt: Path = Path("/etc/apt")) -> str:
                     candidates.append(words[1])
     for source in sorted((apt / "sources.list.d").glob("*.sources")):
         for stanza in source.read_text(errors="replace").split("\n\n"):
-            fields = dict(
-                (key.strip().lower(), value.strip())
-                for key, _, value in (line.partition(":") for line in stanza.splitlines() if not line.startswith("#"))
-            )
+            lines = [line.partition(":") for line in stanza.splitlines() if not line.startswith("#")]
+            fields = {key.strip().lower(): value.strip() for key, _, value in lines}
             if "deb" in fields.get("types", "").split() and "main" in fields.get("components", "").split():
                 candidates += fields.get("uris", "").split()
     mirrors = [uri.rstrip("/") for uri in candidates if uri.rstrip("/").endswith("/debian")]
@@ -247,11 +248,16 @@ def _run_alone(script: str, environment: dict[str, str], log: Path) -> None:
     ]  # fmt: skip
     with log.open("wb") as output:
         result = subprocess.run(
-            command, env=base | environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+            command,
+            env=base | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
     if result.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise BakeFailed(f"the bake stopped with status {result.returncode}; the end of {log} says:\n{tail}")
+        raise BakeError(f"the bake stopped with status {result.returncode}; the end of {log} says:\n{tail}")
 
 
 def _proxy_environment() -> dict[str, str]:
@@ -300,14 +306,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command: `bake [NAME...]`, `path NAME`, `enter NAME [--network] [-- COMMAND...]`."""
     parser = argparse.ArgumentParser(prog="python -m lab_provider.image", description=main.__doc__)
     default_cache = Path(__file__).resolve().parents[2] / ".cache"
-    parser.add_argument("--cache", type=Path, default=default_cache, help="directory of the images (default: %(default)s)")
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache, help="directory of the images (default: %(default)s)"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     bake_verb = verbs.add_parser("bake", help="make the images that are missing")
     bake_verb.add_argument("names", nargs="*", metavar="NAME", help=f"of {sorted(RECIPES)}; default: all")
     path_verb = verbs.add_parser("path", help="print the directories of an image, topmost first")
     path_verb.add_argument("name", choices=RECIPES)
     enter_verb = verbs.add_parser("enter", help="run a command in a throw-away copy of an image")
-    enter_verb.add_argument("--network", action="store_true", help="share the caller's network (default: loopback only)")
+    enter_verb.add_argument(
+        "--network", action="store_true", help="share the caller's network (default: loopback only)"
+    )
     enter_verb.add_argument("name", choices=RECIPES)
     enter_verb.add_argument("command", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(arguments)
@@ -321,7 +331,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         command = [word for word in chosen.command if word != "--"]
         return enter(chosen.cache, chosen.name, command, with_network=chosen.network)
-    except BakeFailed as problem:
+    except BakeError as problem:
         print(f"image: {problem}", file=sys.stderr)
         return 1
 

@@ -32,7 +32,7 @@ class Made:
 
 
 class Kind(ABC, Generic[Inputs]):
-    """One kind of resource. Verbs are idempotent: whatever a crash left behind, doing it again ends in the same place."""
+    """One kind of resource. Verbs are idempotent: whatever a crash left, doing it again ends in the same place."""
 
     inputs_type: type[Inputs]
     # Inputs whose change means a new resource; the old one goes first, since names and addresses cannot be shared.

@@ -1,8 +1,8 @@
 """Build, boot, change and stop lab hosts: an overlay on an image, systemd-nspawn in a network namespace of its own.
 
-Who is running is read from the process table, never from a file: a host's nspawn carries the host's directory in its arguments.
-Everything a host mounts lives in a mount namespace that ends with it, and its processes in a process namespace that ends
-with its nspawn: pulling the plug is one SIGKILL, and nothing stays mounted.
+Who is running is read from the process table, never from a file: a host's nspawn names the host's directory in its
+arguments. What a host mounts lives in a mount namespace that ends with it, and its processes in a process namespace
+that ends with its nspawn: pulling the plug is one SIGKILL, and nothing stays mounted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class File:
 
 @dataclass(frozen=True)
 class Interface:
-    """A network interface: the bridge it is plugged into (also its name inside) and its addresses with prefix lengths."""
+    """An interface: the bridge it is plugged into (also its name inside) and its addresses with prefix lengths."""
 
     bridge: str
     addresses: tuple[str, ...]
@@ -91,7 +91,7 @@ def wired(places: Places, name: str) -> bool:
     if process is None or not namespace.exists(outer) or not namespace.exists(places.namespace):
         return False
     try:
-        if os.stat(f"/proc/{process}/ns/net").st_ino != namespace.identity(outer):
+        if Path(f"/proc/{process}/ns/net").stat().st_ino != namespace.identity(outer):
             return False
     except OSError:
         return False
@@ -140,6 +140,7 @@ def build(
     places: Places,
     name: str,
     recipe: image.Recipe,
+    *,
     files: Mapping[str, File],
     units: Sequence[str],
     first_boot: Sequence[str],
@@ -165,10 +166,11 @@ def change(
     places: Places,
     name: str,
     recipe: image.Recipe,
+    *,
     files: Mapping[str, File],
-    removed: Iterable[str],
-    units: Sequence[str],
-    dropped_units: Sequence[str],
+    removed: Iterable[str] = (),
+    units: Sequence[str] = (),
+    dropped_units: Sequence[str] = (),
 ) -> None:
     """Write and remove files, enable and disable units, on a running host or on the disk of a stopped one."""
     script = _check_owners(files.values())
@@ -272,9 +274,8 @@ def run_on(places: Places, name: str, command: Sequence[str], stdin: bytes = b""
 def stop(places: Places, name: str) -> None:
     """Power the host off (SIGTERM to nspawn), pull the plug after STOP_SECONDS; returns when no process is left."""
     nspawn = running(places, name)
-    if nspawn is not None:
-        if not _end(nspawn, signal.SIGTERM, STOP_SECONDS):
-            _end(nspawn, signal.SIGKILL, STOP_SECONDS)
+    if nspawn is not None and not _end(nspawn, signal.SIGTERM, STOP_SECONDS):
+        _end(nspawn, signal.SIGKILL, STOP_SECONDS)
     with _started_lock:
         process = _started.pop(str(places.host(name)), None)
     if process is not None:
@@ -338,7 +339,7 @@ def remove_control_group(group: Path) -> None:
     for directory, _, _ in os.walk(group, topdown=False):
         for _attempt in range(50):
             try:
-                os.rmdir(directory)
+                Path(directory).rmdir()
                 break
             except FileNotFoundError:
                 break
@@ -393,13 +394,13 @@ def _archive(files: Mapping[str, File]) -> bytes:
 def _check_owners(files: Iterable[File]) -> list[str]:
     owners = sorted({file.owner for file in files} - {"root"})
     groups = sorted({file.group for file in files} - {"root"})
-    return [f"getent passwd {owner} >/dev/null || {{ echo 'no user {owner} here' >&2; exit 9; }}" for owner in owners] + [
-        f"getent group {group} >/dev/null || {{ echo 'no group {group} here' >&2; exit 9; }}" for group in groups
-    ]
+    return [
+        f"getent passwd {owner} >/dev/null || {{ echo 'no user {owner} here' >&2; exit 9; }}" for owner in owners
+    ] + [f"getent group {group} >/dev/null || {{ echo 'no group {group} here' >&2; exit 9; }}" for group in groups]
 
 
 def _trust_commands() -> list[str]:
-    """Put the lab's public CA into the system's trust store, as update-ca-certificates would in a hundred times the time."""
+    """Put the lab's public CA into the trust store, as update-ca-certificates would in a hundred times the time."""
     return [
         "authority=/usr/local/share/ca-certificates/lab-public-ca.crt",
         "bundle=/etc/ssl/certs/ca-certificates.crt",

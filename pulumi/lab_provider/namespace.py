@@ -27,14 +27,14 @@ class NamespaceError(Exception):
 def exists(name: str) -> bool:
     """Whether `/run/netns/<name>` is a live namespace and not the empty file that a crash can leave."""
     try:
-        return os.stat(NETNS / name).st_dev != os.stat(NETNS).st_dev
+        return (NETNS / name).stat().st_dev != NETNS.stat().st_dev
     except FileNotFoundError:
         return False
 
 
 def identity(name: str) -> int:
     """The namespace's inode number, equal to that of `/proc/<pid>/ns/net` of every process inside it."""
-    return os.stat(NETNS / name).st_ino
+    return (NETNS / name).stat().st_ino
 
 
 def add(name: str) -> None:

@@ -23,7 +23,7 @@ class Places:
 
     @classmethod
     def from_environment(cls) -> Places:
-        """The places that XMPPGW_LAB_DIR, XMPPGW_CACHE_DIR and XMPPGW_LAB_NAMESPACE name; defaults lie in the project."""
+        """The places that XMPPGW_LAB_DIR, XMPPGW_CACHE_DIR, XMPPGW_LAB_NAMESPACE name; defaults lie in the project."""
         return cls(
             lab=Path(os.environ.get("XMPPGW_LAB_DIR") or ROOT / ".lab").absolute(),
             cache=Path(os.environ.get("XMPPGW_CACHE_DIR") or ROOT / ".cache").absolute(),

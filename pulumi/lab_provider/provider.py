@@ -1,4 +1,4 @@
-"""The provider of package `lab`: Check, Diff, Create, Read, Update and Delete for every kind, on Pulumi's own provider class.
+"""The provider of package `lab`: Check, Diff, Create, Read, Update, Delete for every kind, on Pulumi's own class.
 
 Started by either engine through `__main__.py`. Blocking work runs in threads, so that hosts boot side by side.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import msgspec
 from pulumi.provider.experimental import provider as sdk
 from pulumi.provider.experimental import server as sdk_server
@@ -49,7 +49,7 @@ class LabProvider(sdk.Provider):
         self.kinds: dict[str, Kind[msgspec.Struct]] = {f"lab:index:{kind.__name__}": kind(where) for kind in kinds}
 
     def _kind(self, chain: str) -> Kind[msgspec.Struct]:
-        """The kind of a resource; the SDK hands over the type with those of its parents before it (`a$b$lab:index:Host`)."""
+        """The kind of a resource; the SDK puts the types of its parents in front (`a$b$lab:index:Host`)."""
         return self.kinds[chain.rpartition("$")[2]]
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
@@ -207,4 +207,3 @@ def _wrapped(value: Value) -> PropertyValue:
 def main() -> None:
     """Serve until the engine ends this process."""
     sdk_server.main(sys.argv[1:], VERSION, LabProvider(sys.argv[1]))
-

@@ -1,4 +1,4 @@
-"""Resources Zone and RecordSet: RFC 2136 updates to the lab's primary, signed with a TSIG key, sent inside the namespace.
+"""Resources Zone and RecordSet: RFC 2136 updates to the lab's primary, signed (TSIG), sent inside the namespace.
 
 A RecordSet is a whole RRset. The SRV RRset is made once and then left alone: the migration is its writer.
 """
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 class ZoneInputs(msgspec.Struct, forbid_unknown_fields=True):
-    """A zone that the servers' own configuration holds; `servers_identity` changes when the primary is made anew."""
+    """A zone of the servers' own configuration; `servers_identity` changes when the primary is made anew."""
 
     zone: str
     primary: str
@@ -39,7 +39,7 @@ class ZoneInputs(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RecordSetInputs(msgspec.Struct, forbid_unknown_fields=True):
-    """One RRset in presentation form; `zone_id` is the id of the Zone, so that a zone made anew gets its records anew."""
+    """One RRset in presentation form; `zone_id` is the Zone's id, so that a zone made anew gets its records anew."""
 
     zone_id: str
     zone: str

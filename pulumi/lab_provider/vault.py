@@ -1,6 +1,6 @@
 """The lab's secrets: drawn once, kept in `.lab/secrets.json` (0600), filled into files on a host's own disk.
 
-They never enter the engine's state or outputs; a Host resource carries the place-holders of `xmpp_infra.lab.content.secret`.
+They never enter state or outputs; a Host resource carries the place-holders of `xmpp_infra.lab.content.secret`.
 """
 
 from __future__ import annotations

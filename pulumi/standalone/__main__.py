@@ -26,9 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stack", required=True)
     parser.add_argument("--program", type=Path, default=PROGRAM, help="directory of Pulumi.yaml (default: %(default)s)")
     parser.add_argument("--config", type=Path, help="directory of Pulumi.<stack>.yaml (default: the program's)")
-    parser.add_argument("--state", type=Path, default=lab / "state", help="directory of the state (default: %(default)s)")
+    parser.add_argument(
+        "--state", type=Path, default=lab / "state", help="directory of the state (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON line at the end")
-    parser.add_argument("--output", type=Path, default=PROGRAM.parent / "out" / "preview", help="preview: report directory")
+    parser.add_argument(
+        "--output", type=Path, default=PROGRAM.parent / "out" / "preview", help="preview: report directory"
+    )
     parser.add_argument("--show-secrets", action="store_true", help="outputs: in the clear")
     chosen = parser.parse_args(arguments)
     where = run.Where(chosen.program.absolute(), chosen.stack, chosen.state.absolute(), chosen.config)
@@ -50,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts = ", ".join(f"{count} {operation}" for operation, count in result.summary.items()) or "nothing"
     print(f"{chosen.verb} of stack {chosen.stack}: {counts} ({result.seconds:.1f} s)")
     if chosen.json:
-        print(json.dumps({"summary": result.summary, "errors": list(result.errors), "seconds": round(result.seconds, 2)}))
+        print(
+            json.dumps({"summary": result.summary, "errors": list(result.errors), "seconds": round(result.seconds, 2)})
+        )
     return 1 if result.errors or violated else 0
 
 

@@ -10,13 +10,13 @@ import datetime
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
-from standalone.plugin import Provider, ProviderError
+from standalone.plugin import Difference, Known, Provider, ProviderError
 from standalone.state import Resource, Snapshot, in_order
-from standalone.values import UNKNOWN, Properties, Value, contains_unknown, mark_secrets
+from standalone.values import UNKNOWN, Properties, mark_secrets
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 PARALLEL = 32  # registrations and deletions under way at once; the lab's largest layer is a dozen hosts
@@ -60,6 +60,17 @@ class Step:
 Reporter = Callable[[Step], None]
 
 
+@dataclass(frozen=True)
+class _Change:
+    """A registration on its way: what is wanted, through which provider, and how it differs from what is there."""
+
+    goal: Goal
+    resource: Resource
+    provider: Provider
+    started: float
+    difference: Difference
+
+
 class Engine:
     """One run over one stack."""
 
@@ -68,10 +79,10 @@ class Engine:
         project: str,
         stack: str,
         snapshot: Snapshot,
+        *,
         provider_for: Callable[[str], Provider],
         save: Callable[[Snapshot], None],
         report: Reporter,
-        *,
         preview: bool = False,
     ) -> None:
         self.project, self.stack, self.preview = project, stack, preview
@@ -79,7 +90,9 @@ class Engine:
         self._new: dict[str, Resource] = {}
         self._condemned = [item for item in snapshot.resources if item.delete]
         self._pending = list(snapshot.pending)
-        self._replaced: set[str] = set()  # deleted in this run to make room; the registration still to come makes it anew
+        self._replaced: set[str] = (
+            set()
+        )  # deleted in this run to make room; the registration still to come makes it anew
         self._provider_for, self._save, self._report = provider_for, save, report
         self._lock = threading.RLock()
         self._cancelled = threading.Event()
@@ -177,18 +190,20 @@ class Engine:
         resource = self._wanted(urn, goal, checked)
         resource.provider = self._default_provider(goal.type)
         if old is None:
-            return self._create(resource, provider, started, "replace" if urn in self._replaced else "create")
+            change = _Change(goal, resource, provider, started, Difference(changed=True))
+            return self._create(change, "replace" if urn in self._replaced else "create")
         resource.id, resource.created, resource.modified = old.id, old.created, old.modified
-        difference = provider.diff(urn, old.id, old.inputs, old.outputs, checked, list(goal.ignore_changes))
+        difference = provider.diff(_known(old), checked, list(goal.ignore_changes))
+        change = _Change(goal, resource, provider, started, difference)
         forced = [name for name in goal.replace_on_changes if name == "*" or name in difference.properties]
         if difference.changed and (difference.replaces or forced):
-            return self._replace(old, resource, goal, provider, started, difference.delete_before_replace, difference.properties)
+            return self._replace(change, old)
         if difference.changed:
-            return self._update(old, resource, goal, provider, started, difference.properties)
+            return self._update(change, old)
         resource.outputs = old.outputs
         with self._lock:
             self._new[urn] = resource
-            if replace(resource) != replace(old):
+            if resource != old:
                 self._write()
         self._done("same", resource, started)
         return resource
@@ -201,64 +216,44 @@ class Engine:
             parent=goal.parent,
             inputs=inputs,
             dependencies=sorted(set(goal.dependencies)),
-            property_dependencies={name: sorted(urns) for name, urns in sorted(goal.property_dependencies.items()) if urns},
+            property_dependencies={
+                name: sorted(urns) for name, urns in sorted(goal.property_dependencies.items()) if urns
+            },
             additional_secret_outputs=list(goal.additional_secret_outputs),
             protect=goal.protect,
             retain_on_delete=goal.retain_on_delete,
             deleted_with=goal.deleted_with,
         )
 
-    def _create(self, resource: Resource, provider: Provider, started: float, operation: str) -> Resource:
+    def _create(self, change: _Change, operation: str) -> Resource:
+        resource = change.resource
+        resource.id = ""
         with self._pending_operation("creating", resource):
-            resource.id, outputs = provider.create(resource.urn, resource.inputs, preview=self.preview)
+            resource.id, outputs = change.provider.create(resource.urn, resource.inputs, preview=self.preview)
             resource.outputs = mark_secrets(outputs, resource.inputs, resource.additional_secret_outputs)
             resource.created = resource.modified = _now()
             if not self.preview and not resource.id:
                 raise ProviderError("the provider gave no id")
             self._keep(resource)
-        self._done(operation, resource, started)
+        self._done(operation, resource, change.started, change.difference.properties)
         return resource
 
-    def _update(
-        self,
-        old: Resource,
-        resource: Resource,
-        goal: Goal,
-        provider: Provider,
-        started: float,
-        properties: tuple[str, ...],
-    ) -> Resource:
+    def _update(self, change: _Change, old: Resource) -> Resource:
+        resource = change.resource
         with self._pending_operation("updating", resource):
-            outputs = provider.update(
-                resource.urn,
-                resource.id,
-                old.inputs,
-                old.outputs,
-                resource.inputs,
-                list(goal.ignore_changes),
-                preview=self.preview,
-            )
+            ignored = list(change.goal.ignore_changes)
+            outputs = change.provider.update(_known(old), resource.inputs, ignored, preview=self.preview)
             resource.outputs = mark_secrets(outputs, resource.inputs, resource.additional_secret_outputs)
             resource.modified = _now()
             self._keep(resource)
-        self._done("update", resource, started, properties)
+        self._done("update", resource, change.started, change.difference.properties)
         return resource
 
-    def _replace(
-        self,
-        old: Resource,
-        resource: Resource,
-        goal: Goal,
-        provider: Provider,
-        started: float,
-        provider_deletes_first: bool,
-        properties: tuple[str, ...],
-    ) -> Resource:
+    def _replace(self, change: _Change, old: Resource) -> Resource:
         if old.protect:
             raise ProviderError("it is protected and would have to be replaced: unprotect it first")
-        deletes_first = provider_deletes_first if goal.delete_before_replace is None else goal.delete_before_replace
-        resource.id = ""
-        if deletes_first:
+        wish = change.goal.delete_before_replace
+        if change.difference.delete_before_replace if wish is None else wish:
             for victim in [*self._replaced_along(old), old]:
                 self._delete(victim, operation=None)
                 with self._lock:
@@ -269,13 +264,7 @@ class Engine:
                 if not self.preview:
                     self._condemned.append(replace(old, delete=True))
                 self._old.pop(old.urn, None)
-        with self._pending_operation("creating", resource):
-            resource.id, outputs = provider.create(resource.urn, resource.inputs, preview=self.preview)
-            resource.outputs = mark_secrets(outputs, resource.inputs, resource.additional_secret_outputs)
-            resource.created = resource.modified = _now()
-            self._keep(resource)
-        self._done("replace", resource, started, properties)
-        return resource
+        return self._create(change, "replace")
 
     def _replaced_along(self, root: Resource) -> list[Resource]:
         """Resources that must go before `root` can, because its replacement means theirs too; dependants first."""
@@ -288,7 +277,7 @@ class Engine:
             if not item.custom or item.urn == root.urn or not touched or item.urn in self._new:
                 continue
             guess = {**item.inputs, **dict.fromkeys(touched, UNKNOWN)}
-            answer = self._provider_for(item.type).diff(item.urn, item.id, item.inputs, item.outputs, guess, [])
+            answer = self._provider_for(item.type).diff(_known(item), guess, [])
             if answer.replaces:
                 victims.add(item.urn)
                 found.append(item)
@@ -320,7 +309,7 @@ class Engine:
 
         def look(item: Resource) -> None:
             started = time.monotonic()
-            found = self._provider_for(item.type).read(item.urn, item.id, item.inputs, item.outputs)
+            found = self._provider_for(item.type).read(_known(item))
             with self._lock:
                 if not found.id:
                     self._old.pop(item.urn, None)
@@ -339,7 +328,7 @@ class Engine:
         self._write()
 
     def delete_unwanted(self) -> None:
-        """After the program: remove what it did not register, what was replaced, and what a killed run had begun to make."""
+        """Remove what the program did not register, what was replaced, and what a killed run had begun to make."""
         doomed = [item for item in self._old.values() if item.urn not in self._new] + self._condemned
         known = {item.urn for item in [*self._old.values(), *self._new.values()]}
         half_made = [item for kind, item in self._pending if kind == "creating" and item.urn not in known]
@@ -389,7 +378,7 @@ class Engine:
         touches = item.custom and not item.type.startswith("pulumi:providers:") and not spared
         if touches and not self.preview:
             with self._pending_operation("deleting", item):
-                self._provider_for(item.type).delete(item.urn, item.id, item.inputs, item.outputs)
+                self._provider_for(item.type).delete(_known(item))
         with self._lock:
             if self._old.get(item.urn) is item:
                 del self._old[item.urn]
@@ -424,7 +413,7 @@ class Engine:
                 self._report(step)
 
     def summary(self) -> dict[str, int]:
-        """How many resources were created, updated, replaced, deleted, left as they were; components are counted too."""
+        """How many resources were created, updated, replaced, deleted, left as they were; components too."""
         counts: dict[str, int] = {}
         for step in self.steps:
             if step.operation != "refresh":
@@ -454,15 +443,9 @@ class _PendingOperation:
             engine._write()
 
 
-def known_outputs(outputs: Properties) -> dict[str, Value]:
-    """Outputs without those that only an update will know."""
-    return {name: value for name, value in outputs.items() if not contains_unknown(value)}
+def _known(item: Resource) -> Known:
+    return Known(item.urn, item.id, item.inputs, item.outputs)
 
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def counted(steps: Iterable[Step], operation: str) -> int:
-    """Number of steps of one operation."""
-    return sum(1 for step in steps if step.operation == operation)

@@ -1,12 +1,13 @@
-"""Serves `ResourceMonitor` and `Engine` of Pulumi's gRPC to the program and to providers, and refuses by name what is missing."""
+"""Serves `ResourceMonitor` and `Engine` of Pulumi's gRPC to program and providers; refuses by name what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
-import grpc
-from google.protobuf import empty_pb2
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
 from standalone.engine import PARALLEL, STACK_TYPE, Engine, EngineError, Goal
@@ -29,7 +30,7 @@ UNSUPPORTED = {
 }
 
 
-class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc]
+class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     """What the program calls."""
 
     def __init__(self, engine: Engine) -> None:
@@ -66,7 +67,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc]
         refused += ["replacement_trigger"] * request.HasField("replacement_trigger")
         refused += ["resource hooks"] * (request.HasField("hooks") and bool(request.hooks.ListFields()))
         if refused:
-            message = f"{request.type} {request.name}: not supported by the standalone engine: {', '.join(sorted(set(refused)))}"
+            missing = ", ".join(sorted(set(refused)))
+            message = f"{request.type} {request.name}: not supported by the standalone engine: {missing}"
             self._engine.error(message)
             context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
         goal = Goal(
@@ -104,35 +106,35 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc]
 
     def Invoke(  # noqa: N802
         self, request: resource_pb2.ResourceInvokeRequest, context: grpc.ServicerContext
-    ) -> resource_pb2.ResourceInvokeResponse:
+    ) -> NoReturn:
         """Refused: the lab's provider has no functions, stack references need the real engine."""
-        return self._refuse(context, f"function {request.tok}")
+        self._refuse(context, f"function {request.tok}")
 
     def Call(  # noqa: N802
         self, request: resource_pb2.ResourceCallRequest, context: grpc.ServicerContext
-    ) -> object:
+    ) -> NoReturn:
         """Refused."""
-        return self._refuse(context, f"method {request.tok}")
+        self._refuse(context, f"method {request.tok}")
 
     def ReadResource(  # noqa: N802
         self, request: resource_pb2.ReadResourceRequest, context: grpc.ServicerContext
-    ) -> resource_pb2.ReadResourceResponse:
+    ) -> NoReturn:
         """Refused."""
-        return self._refuse(context, f"reading the existing resource {request.type} {request.id}")
+        self._refuse(context, f"reading the existing resource {request.type} {request.id}")
 
     def RegisterPackage(  # noqa: N802
         self, request: resource_pb2.RegisterPackageRequest, context: grpc.ServicerContext
-    ) -> resource_pb2.RegisterPackageResponse:
+    ) -> NoReturn:
         """Refused."""
-        return self._refuse(context, f"parameterized package {request.name}")
+        self._refuse(context, f"parameterized package {request.name}")
 
-    def RegisterStackTransform(self, request: object, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def RegisterStackTransform(self, request: object, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
         """Refused."""
-        return self._refuse(context, "stack transforms")
+        self._refuse(context, "stack transforms")
 
-    def RegisterResourceHook(self, request: object, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def RegisterResourceHook(self, request: object, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
         """Refused."""
-        return self._refuse(context, "resource hooks")
+        self._refuse(context, "resource hooks")
 
     def SignalAndWaitForShutdown(  # noqa: N802
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
@@ -140,14 +142,14 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc]
         """The program has registered everything; nothing here needs it to stay."""
         return empty_pb2.Empty()
 
-    def _refuse(self, context: grpc.ServicerContext, what: str) -> object:
+    def _refuse(self, context: grpc.ServicerContext, what: str) -> NoReturn:
         message = f"not supported by the standalone engine: {what}; use the pulumi command for this program"
         self._engine.error(message)
         context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
         raise AssertionError("abort raises")
 
 
-class EngineService(engine_pb2_grpc.EngineServicer):  # type: ignore[misc]
+class EngineService(engine_pb2_grpc.EngineServicer):
     """What the program and providers log to."""
 
     def __init__(self, engine: Engine, show: Callable[[str, str], None]) -> None:
@@ -183,7 +185,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):  # type: ignore[misc]
 
 
 class Server:
-    """Both services on one loopback port. The engine is set after the address is known, since plug-ins need the address first."""
+    """Both services on one loopback port; the engine comes later, since plug-ins need the address first."""
 
     def __init__(self) -> None:
         limits = [("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.max_send_message_length", MESSAGE_BYTES)]

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import yaml
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from standalone.values import Properties, from_struct, to_struct
@@ -47,38 +47,36 @@ class Found:
     inputs: Properties = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Known:
+    """A resource as the state knows it."""
+
+    urn: str
+    id: str
+    inputs: Properties = field(default_factory=dict)
+    outputs: Properties = field(default_factory=dict)
+
+
 class Provider(Protocol):
     """What the engine needs of a provider; tests implement it in memory."""
 
     def check(self, urn: str, old: Properties, new: Properties) -> tuple[Properties, list[tuple[str, str]]]:
         """Inputs as the provider wants them, and failures as (property, reason)."""
 
-    def diff(
-        self, urn: str, id: str, old_inputs: Properties, old_outputs: Properties, new: Properties, ignore: list[str]
-    ) -> Difference:
-        """Compare."""
+    def diff(self, known: Known, new: Properties, ignore: list[str]) -> Difference:
+        """Compare the known resource with new inputs."""
 
     def create(self, urn: str, inputs: Properties, *, preview: bool) -> tuple[str, Properties]:
         """Id and outputs."""
 
-    def read(self, urn: str, id: str, inputs: Properties, outputs: Properties) -> Found:
-        """Look."""
+    def read(self, known: Known) -> Found:
+        """Look what became of it."""
 
-    def update(
-        self,
-        urn: str,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        new: Properties,
-        ignore: list[str],
-        *,
-        preview: bool,
-    ) -> Properties:
+    def update(self, known: Known, new: Properties, ignore: list[str], *, preview: bool) -> Properties:
         """Outputs after the change."""
 
-    def delete(self, urn: str, id: str, inputs: Properties, outputs: Properties) -> None:
-        """Remove."""
+    def delete(self, known: Known) -> None:
+        """Remove; the id is empty if a run was killed before it learned it."""
 
 
 class Plugin:
@@ -129,7 +127,9 @@ class Plugin:
         except grpc.RpcError as problem:
             details = str(problem.details() or problem)
             # The SDK's server appends its own traceback; the first part is what the provider said.
-            raise ProviderError(details.removeprefix("Unexpected <class 'Exception'>: ").split(":\n  File ")[0]) from None
+            raise ProviderError(
+                details.removeprefix("Unexpected <class 'Exception'>: ").split(":\n  File ")[0]
+            ) from None
 
     def check(self, urn: str, old: Properties, new: Properties) -> tuple[Properties, list[tuple[str, str]]]:
         """Check."""
@@ -138,62 +138,61 @@ class Plugin:
         assert isinstance(answer, provider_pb2.CheckResponse)
         return from_struct(answer.inputs), [(failure.property, failure.reason) for failure in answer.failures]
 
-    def diff(
-        self, urn: str, id: str, old_inputs: Properties, old_outputs: Properties, new: Properties, ignore: list[str]
-    ) -> Difference:
+    def diff(self, known: Known, new: Properties, ignore: list[str]) -> Difference:
         """Diff."""
         request = provider_pb2.DiffRequest(
-            urn=urn, id=id, olds=to_struct(old_outputs), news=to_struct(new), old_inputs=to_struct(old_inputs)
+            urn=known.urn,
+            id=known.id,
+            olds=to_struct(known.outputs),
+            news=to_struct(new),
+            old_inputs=to_struct(known.inputs),
+            ignoreChanges=ignore,
         )
-        request.ignoreChanges.extend(ignore)
         answer = self._call("Diff", request)
         assert isinstance(answer, provider_pb2.DiffResponse)
         changed = answer.changes == provider_pb2.DiffResponse.DIFF_SOME or bool(answer.replaces)
         if answer.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN:
-            changed = old_inputs != new
+            changed = known.inputs != new
         return Difference(changed, tuple(answer.diffs), tuple(answer.replaces), answer.deleteBeforeReplace)
 
     def create(self, urn: str, inputs: Properties, *, preview: bool) -> tuple[str, Properties]:
         """Create."""
-        answer = self._call("Create", provider_pb2.CreateRequest(urn=urn, properties=to_struct(inputs), preview=preview))
+        answer = self._call(
+            "Create", provider_pb2.CreateRequest(urn=urn, properties=to_struct(inputs), preview=preview)
+        )
         assert isinstance(answer, provider_pb2.CreateResponse)
         return answer.id, from_struct(answer.properties)
 
-    def read(self, urn: str, id: str, inputs: Properties, outputs: Properties) -> Found:
+    def read(self, known: Known) -> Found:
         """Read."""
-        request = provider_pb2.ReadRequest(urn=urn, id=id, inputs=to_struct(inputs), properties=to_struct(outputs))
+        request = provider_pb2.ReadRequest(
+            urn=known.urn, id=known.id, inputs=to_struct(known.inputs), properties=to_struct(known.outputs)
+        )
         answer = self._call("Read", request)
         assert isinstance(answer, provider_pb2.ReadResponse)
         return Found(answer.id, from_struct(answer.properties), from_struct(answer.inputs))
 
-    def update(
-        self,
-        urn: str,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        new: Properties,
-        ignore: list[str],
-        *,
-        preview: bool,
-    ) -> Properties:
+    def update(self, known: Known, new: Properties, ignore: list[str], *, preview: bool) -> Properties:
         """Update."""
         request = provider_pb2.UpdateRequest(
-            urn=urn,
-            id=id,
-            olds=to_struct(old_outputs),
+            urn=known.urn,
+            id=known.id,
+            olds=to_struct(known.outputs),
             news=to_struct(new),
-            old_inputs=to_struct(old_inputs),
+            old_inputs=to_struct(known.inputs),
+            ignoreChanges=ignore,
             preview=preview,
         )
-        request.ignoreChanges.extend(ignore)
         answer = self._call("Update", request)
         assert isinstance(answer, provider_pb2.UpdateResponse)
         return from_struct(answer.properties)
 
-    def delete(self, urn: str, id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, known: Known) -> None:
         """Delete."""
         request = provider_pb2.DeleteRequest(
-            urn=urn, id=id, properties=to_struct(outputs or inputs), old_inputs=to_struct(inputs)
+            urn=known.urn,
+            id=known.id,
+            properties=to_struct(known.outputs or known.inputs),
+            old_inputs=to_struct(known.inputs),
         )
         self._call("Delete", request)

@@ -1,6 +1,6 @@
 """The child process in which the Pulumi program runs, connected to this engine instead of the real one.
 
-Started by `run.py` with a JSON document on standard input; ends with status 0 when the program has registered everything.
+Started by `run.py` with a JSON document on standard input; ends with status 0 when everything is registered.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import pulumi
 import pulumi.runtime
 import pulumi.runtime.config

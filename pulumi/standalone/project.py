@@ -25,15 +25,21 @@ class Project:
 
 def load_project(directory: Path) -> Project:
     """Read Pulumi.yaml; raises ProjectError."""
-    data = _mapping(directory / "Pulumi.yaml")
+    path = directory / "Pulumi.yaml"
+    data = _mapping(path)
     runtime = data.get("runtime")
     runtime_name = runtime.get("name") if isinstance(runtime, dict) else runtime
     if runtime_name != "python":
-        raise ProjectError(f"{directory / 'Pulumi.yaml'}: runtime {runtime_name!r} is not supported by the standalone engine")
+        raise ProjectError(
+            f"{directory / 'Pulumi.yaml'}: runtime {runtime_name!r} is not supported by the standalone engine"
+        )
     plugins: dict[str, Path] = {}
-    for entry in (data.get("plugins") or {}).get("providers") or []:
+    entries = _part(data, "plugins", path).get("providers") or []
+    if not isinstance(entries, list):
+        raise ProjectError(f"{path}: plugins.providers must be a list")
+    for entry in entries:
         plugins[str(entry["name"])] = (directory / str(entry["path"])).resolve()
-    refresh = (data.get("options") or {}).get("refresh") == "always"
+    refresh = _part(data, "options", path).get("refresh") == "always"
     return Project(directory, str(data["name"]), plugins, refresh)
 
 
@@ -42,15 +48,17 @@ def load_config(project: Project, stack: str, directory: Path | None = None) -> 
     path = (directory or project.directory) / f"Pulumi.{stack}.yaml"
     data = _mapping(path)
     found: dict[str, str] = {}
-    for key, value in (data.get("config") or {}).items():
+    for key, value in _part(data, "config", path).items():
         full = key if ":" in key else f"{project.name}:{key}"
         if isinstance(value, dict) and set(value) == {"secure"}:
-            raise ProjectError(f"{path}: {key} is encrypted; secret configuration is not supported by the standalone engine")
+            raise ProjectError(
+                f"{path}: {key} is encrypted; secret configuration is not supported by the standalone engine"
+            )
         found[full] = value if isinstance(value, str) else json.dumps(value)
     return found
 
 
-def _mapping(path: Path) -> dict[str, object] | dict[str, dict[str, object]] | dict[str, dict[str, list[dict[str, str]]]]:
+def _mapping(path: Path) -> dict[str, object]:
     try:
         data = yaml.safe_load(path.read_text())
     except FileNotFoundError:
@@ -60,3 +68,10 @@ def _mapping(path: Path) -> dict[str, object] | dict[str, dict[str, object]] | d
     if not isinstance(data, dict):
         raise ProjectError(f"{path} does not hold a mapping")
     return data
+
+
+def _part(data: dict[str, object], key: str, path: Path) -> dict[str, object]:
+    part = data.get(key) or {}
+    if not isinstance(part, dict):
+        raise ProjectError(f"{path}: {key} must be a mapping")
+    return part

@@ -1,4 +1,4 @@
-"""The verbs of the command: up, preview, refresh, destroy, outputs. Puts project, state, plug-ins, engine and program together."""
+"""The verbs of the command: puts project, state, plug-ins, engine and program together for each of them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,15 @@ def _deployment(where: Where, *, preview: bool) -> Iterator[tuple[projects.Proje
         server = Server()
         plugins = _Plugins(project, server.address)
         cleanup.callback(plugins.close)
-        engine = Engine(project.name, where.stack, snapshot, plugins, file.save, _show_step, preview=preview)
+        engine = Engine(
+            project.name,
+            where.stack,
+            snapshot,
+            provider_for=plugins,
+            save=file.save,
+            report=_show_step,
+            preview=preview,
+        )
         server.start(engine, _show_message)
         cleanup.callback(server.stop)
         plugins.connect()
@@ -155,7 +163,15 @@ def refresh(where: Where) -> Result:
 def outputs(where: Where, *, show_secrets: bool = False) -> Properties:
     """Outputs of the stack as of its last run."""
     snapshot = StateFile(where.state, where.stack).load()
-    engine = Engine("", where.stack, snapshot, _no_provider, lambda _: None, lambda _: None, preview=True)
+    engine = Engine(
+        "",
+        where.stack,
+        snapshot,
+        provider_for=_no_provider,
+        save=lambda _: None,
+        report=lambda _: None,
+        preview=True,
+    )
     found: Value = engine.outputs()
     shown = revealed(found) if show_secrets else hidden(found)
     return shown if isinstance(shown, dict) else {}

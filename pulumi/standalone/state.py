@@ -132,7 +132,7 @@ class StateFile:
         self.crypter = Crypter.from_environment(None)
 
     def load(self) -> Snapshot:
-        """The snapshot; an empty one if there is no file. Raises StateError for anything that is not a deployment v3."""
+        """The snapshot, empty if there is no file. Raises StateError for anything that is not a deployment v3."""
         try:
             text = self.path.read_text()
         except FileNotFoundError:
@@ -146,7 +146,9 @@ class StateFile:
             raise StateError(f"{self.path} is a deployment of version {version}; this engine reads version 3")
         providers = deployment.get("secrets_providers") or {}
         if providers.get("type", "passphrase") != "passphrase":
-            raise StateError(f"secrets provider {providers['type']} is not supported by the standalone engine; use passphrase")
+            raise StateError(
+                f"secrets provider {providers['type']} is not supported by the standalone engine; use passphrase"
+            )
         self.crypter = Crypter.from_environment((providers.get("state") or {}).get("salt"))
         return Snapshot(
             [Resource.from_json(item, self.crypter) for item in deployment.get("resources") or []],

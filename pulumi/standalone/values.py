@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2  # type: ignore[import-untyped]
 
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 Properties = dict[str, Value]
@@ -27,12 +27,12 @@ def _from_value(value: struct_pb2.Value) -> Value:
     if kind == "list_value":
         return [_from_value(item) for item in value.list_value.values]
     if kind == "number_value":
-        number = value.number_value
+        number = float(value.number_value)
         return int(number) if number.is_integer() else number
     if kind == "string_value":
-        return value.string_value
+        return str(value.string_value)
     if kind == "bool_value":
-        return value.bool_value
+        return bool(value.bool_value)
     return None
 
 

@@ -1,6 +1,6 @@
 """The stack's configuration, parsed once into a typed model; everything wrong with it is reported in one go.
 
-Called by `__main__.py` before any resource is registered. Addresses are checked here, so that components may trust them.
+Called by `__main__.py` before any resource is registered. Addresses are checked here; components may trust them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEYS = ("platform", "federation", "networks", "controller", "firewall", "hosts",
 HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,11}[a-z0-9]$")]
 
 
-class ConfigurationProblems(Exception):
+class ConfigurationError(Exception):
     """Everything that is wrong with a stack's configuration, one line each."""
 
     def __init__(self, stack: str, problems: list[str]) -> None:
@@ -102,7 +102,9 @@ class StackConfig(_Strict):
 
     @model_validator(mode="after")
     def _references_hold(self) -> StackConfig:
-        problems = [f"hosts.{name}: {problem}" for name, host in self.hosts.items() for problem in self._wrong_with(host)]
+        problems = [
+            f"hosts.{name}: {problem}" for name, host in self.hosts.items() for problem in self._wrong_with(host)
+        ]
         if self.controller.network not in self.networks:
             problems.append(f"controller: there is no network {self.controller.network}")
         if self.firewall not in self.hosts:
@@ -153,8 +155,10 @@ class StackConfig(_Strict):
         return list(self.both(self.hosts[self.firewall].addresses[network][0]))
 
 
-def stack_config(source: Source, stack: str, directory: str, environment: Mapping[str, str] = os.environ) -> StackConfig:
-    """Parse the configuration; raises ConfigurationProblems with everything that is wrong."""
+def stack_config(
+    source: Source, stack: str, directory: str, environment: Mapping[str, str] = os.environ
+) -> StackConfig:
+    """Parse the configuration; raises ConfigurationError with everything that is wrong."""
     problems: list[str] = []
     values: dict[str, object] = {"stack": stack, "namespace": environment.get("XMPPGW_LAB_NAMESPACE") or "xmpplab"}
     for key in KEYS:
@@ -167,7 +171,9 @@ def stack_config(source: Source, stack: str, directory: str, environment: Mappin
             try:
                 values[key] = load_document(Path(directory, text))
             except DocumentProblems as wrong:
-                problems += [f"federation: {problem.file}:{problem.line}: {problem.message}" for problem in wrong.problems]
+                problems += [
+                    f"federation: {problem.file}:{problem.line}: {problem.message}" for problem in wrong.problems
+                ]
         else:
             try:
                 values[key] = json.loads(text)
@@ -181,5 +187,5 @@ def stack_config(source: Source, stack: str, directory: str, environment: Mappin
             lines = error["msg"].removeprefix("Value error, ").splitlines()
             problems += [f"{where}: {line}" if where else line for line in lines]
     if problems:
-        raise ConfigurationProblems(stack, sorted(problems))
+        raise ConfigurationError(stack, sorted(problems))
     return config

@@ -1,7 +1,8 @@
 """What a lab host carries beyond its image: files, units, certificates.
 
-`xmpp_infra.lab.servers` and `xmpp_infra.lab.people` return these; the lab program turns them into inputs of a Host resource.
-A secret never stands in a file's content here: `secret(name)` is a place-holder that the provider fills in on the host's own disk.
+`xmpp_infra.lab.servers` and `xmpp_infra.lab.people` return these; the lab program turns them into inputs of a Host.
+A secret never stands in a file's content here: `secret(name)` is a place-holder that the provider fills in on the
+host's own disk.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class CertificateSpec:
 
 @dataclass(frozen=True)
 class HostContent:
-    """Everything of a host that its image does not have. `units` are enabled, started, and restarted when a file changes."""
+    """All of a host that its image does not have. `units` are enabled, started, restarted when a file changes."""
 
     files: Mapping[str, FileSpec] = field(default_factory=dict)
     units: tuple[str, ...] = ()

@@ -57,6 +57,7 @@ class LabHosts(pulumi.ComponentResource):
         self,
         name: str,
         config: StackConfig,
+        *,
         contents: dict[str, HostContent],
         network: LabNetwork,
         certificates: LabCertificates,

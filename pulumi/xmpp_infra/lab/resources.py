@@ -230,7 +230,7 @@ class RecordSet(pulumi.CustomResource):
         zone_name: str,
         primary: str,
         owner: str,
-        type: str,
+        record_type: str,
         ttl: int,
         records: Sequence[str],
         key: str,
@@ -241,7 +241,7 @@ class RecordSet(pulumi.CustomResource):
             "zone": zone_name,
             "primary": primary,
             "name": owner,
-            "type": type,
+            "type": record_type,
             "ttl": ttl,
             "records": list(records),
             "key": key,
@@ -262,4 +262,6 @@ class Environment(pulumi.CustomResource):
         known_hosts: Input[Mapping[str, Sequence[str]]],
         opts: ResourceOptions | None = None,
     ) -> None:
-        super().__init__("lab:index:Environment", name, {"document": document, "known_hosts": known_hosts, "path": None}, opts)
+        super().__init__(
+            "lab:index:Environment", name, {"document": document, "known_hosts": known_hosts, "path": None}, opts
+        )

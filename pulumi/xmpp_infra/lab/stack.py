@@ -34,10 +34,10 @@ class LabStack(pulumi.ComponentResource):
         wanted = [spec for carried in contents.values() for spec in carried.certificates]
         network = LabNetwork("networks", config, opts=child)
         certificates = LabCertificates("certificates", wanted, opts=child)
-        hosts = LabHosts("hosts", config, contents, network, certificates, opts=child)
+        hosts = LabHosts("hosts", config, contents=contents, network=network, certificates=certificates, opts=child)
         firewall = LabFirewall("firewall", config, hosts.hosts[config.firewall], opts=child)
         if config.dns is not None:
-            LabDns("dns", config, config.dns, hosts.hosts, firewall, opts=child)
+            LabDns("dns", config, config.dns, hosts=hosts.hosts, firewall=firewall, opts=child)
         self.environment = Output.from_input(_document(config, hosts, certificates))
         known = {host: [str(address) for address in _own_addresses(config, host)] for host in config.hosts}
         Environment(

@@ -1,7 +1,7 @@
 """Inventory plug-in: hosts and groups from the one output object of a Pulumi stack.
 
-Ansible loads it for sources whose `plugin` is `xmppgw.migration.stack_outputs`. It reads a file and nothing else: no engine is
-asked, no host is contacted. Values stay untrusted, so a template in an output is text.
+Ansible loads it for sources whose `plugin` is `xmppgw.migration.stack_outputs`. It reads a file and nothing else: no
+engine is asked, no host is contacted. Values stay untrusted, so a template in an output is text.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class InventoryModule(BaseInventoryPlugin):
             raise AnsibleParserError(f"{file}: outputs of schema {found!r}; this plug-in reads schema {SCHEMA}")
         wanted = self.get_option("stack")
         if outputs.get("stack") != wanted:
-            raise AnsibleParserError(f"{file}: outputs of stack {outputs.get('stack')!r}, the inventory is for {wanted!r}")
+            raise AnsibleParserError(
+                f"{file}: outputs of stack {outputs.get('stack')!r}, the inventory is for {wanted!r}"
+            )
         return outputs
 
     def _ssh(self, ssh, root, file):
