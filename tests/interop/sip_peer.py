@@ -93,7 +93,7 @@ async def connect(directory: Path, port: int, gateway: str, platform: str) -> Si
     """Connect to the platform as the gateway, by mutual TLS with the platform's name checked."""
     loop = asyncio.get_running_loop()
     certificate = Certificate.from_files(directory / "gateway.crt", directory / "gateway.key", datetime.now(UTC))
-    context = mutual_context(certificate, (directory / "ca.crt").read_bytes())
+    context = mutual_context(certificate, (directory / "ca.pem").read_bytes())
 
     def make() -> SipPeer:
         tls = MemoryTls(context, server_side=False, server_name=platform, check_peer=sip_peer([platform]))
@@ -112,7 +112,7 @@ async def listening(directory: Path, port: int, gateway: str, platform: str) -> 
     """Accept connections of the platform; each is put into the queue when it arrives, and closed in the end."""
     loop = asyncio.get_running_loop()
     certificate = Certificate.from_files(directory / "gateway.crt", directory / "gateway.key", datetime.now(UTC))
-    context = mutual_context(certificate, (directory / "ca.crt").read_bytes())
+    context = mutual_context(certificate, (directory / "ca.pem").read_bytes())
     ongoing = OngoingRequests()
     arrived: asyncio.Queue[SipPeer] = asyncio.Queue()
     peers: list[SipPeer] = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from tests.interop.kamailio_process import GATEWAY, PLATFORM, Kamailio, running_kamailio
+from tests.interop.authorities import Authorities
+from tests.interop.kamailio_process import GATEWAY, GATEWAY_PORT, PLATFORM, TLS_PORT, Kamailio, start_kamailio
 from tests.interop.sip_peer import SipPeer, connect, listening
+from tests.interop.stage import Stage
 from tests.unit.translate.stanzas import body, stanza
 
 from xmppgw.sip.connection import (
@@ -40,14 +41,13 @@ pytestmark = pytest.mark.interop
 
 
 @pytest.fixture(scope="module")
-def kamailio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kamailio]:
-    with running_kamailio(tmp_path_factory.mktemp("kamailio")) as running:
-        yield running
+def kamailio(stage: Stage, authorities: Authorities) -> Kamailio:
+    return start_kamailio(stage, authorities)
 
 
-@pytest_asyncio.fixture
-async def gateway(kamailio: Kamailio) -> AsyncIterator[SipPeer]:
-    peer = await connect(kamailio.directory, kamailio.tls_port, GATEWAY, PLATFORM)
+@pytest.fixture
+async def gateway(kamailio: Kamailio, on_stage: None) -> AsyncIterator[SipPeer]:
+    peer = await connect(kamailio.directory, TLS_PORT, GATEWAY, PLATFORM)
     yield peer
     peer.close()
 
@@ -160,8 +160,8 @@ async def test_a_notice_names_the_message_it_answers(kamailio: Kamailio, gateway
     assert seen["body"].endswith("(reference stanza-1)")
 
 
-async def test_a_message_of_kamailio_reaches_us_and_our_answer_reaches_it(kamailio: Kamailio) -> None:
-    async with listening(kamailio.directory, kamailio.gateway_port, GATEWAY, PLATFORM) as arrived:
+async def test_a_message_of_kamailio_reaches_us_and_our_answer_reaches_it(kamailio: Kamailio, on_stage: None) -> None:
+    async with listening(kamailio.directory, GATEWAY_PORT, GATEWAY, PLATFORM) as arrived:
         sending = asyncio.to_thread(
             kamailio.start_message,
             "sip:juliet@partner1.example",
@@ -187,7 +187,7 @@ async def test_a_message_of_kamailio_reaches_us_and_our_answer_reaches_it(kamail
 
 async def test_a_message_through_kamailio_comes_back_with_our_error(kamailio: Kamailio, gateway: SipPeer) -> None:
     """Kamailio as a proxy: our request out, the other end's 404 back, Vias and tags in order."""
-    async with listening(kamailio.directory, kamailio.gateway_port, "other.corp.example", PLATFORM) as arrived:
+    async with listening(kamailio.directory, GATEWAY_PORT, "other.corp.example", PLATFORM) as arrived:
         uri = SipUri("sip", "romeo", "partner2.example")
         sender = NameAddr(SipUri("sip", "alice", "corp.example"), None, (("tag", "p1"),))
         request = message_to("alice", "x")
