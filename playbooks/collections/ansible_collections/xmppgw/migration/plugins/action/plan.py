@@ -30,6 +30,9 @@ class ActionModule(MigrationAction):
         """Return the run's facts: plan, steps, lock, journal tail."""
         picture = self.picture(task_vars)
         picture.environment.check_inventory()
+        verb = args.get("verb") or "migrate"
+        if verb == "rollback":
+            return self.plan_rollback(picture, args)
         until = int(args.get("until") or 6)
         plan = picture.plan(until)
         done = picture.history.done
@@ -68,6 +71,60 @@ class ActionModule(MigrationAction):
             "pending": pending,
             "run": self.run_facts(picture, args),
             **self.facts(picture, plan),
+        }
+
+    def plan_rollback(self, picture, args):
+        """Return the run's facts for rollback: which steps are to be taken back, and what stood before each."""
+        to = int(args["to"])
+        if not 0 <= to <= 5:
+            return self.refuse(
+                "migration-rollback", f"`to` must be 0 to 5, found {to}.", "Give the step to go back to."
+            )
+        history = picture.history
+        begun = {int(key.partition("/")[0]) for key in history.before} | history.done
+        undo = {str(number): number > to and number in begun for number in planner.NAMES}
+        plan = {
+            **picture.plan(),
+            "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],
+        }
+        return {
+            "changed": False,
+            "plan": plan,
+            "digest": "",
+            "undo": undo,
+            "pending": {},
+            "run": self.run_facts(picture, args),
+            **self.facts(picture, plan),
+            **self.undo_facts(picture),
+        }
+
+    def undo_facts(self, picture):
+        """Return what stood before each step, as the journal has it, in the shape in which roles write it."""
+        before = picture.history.before
+        federation = picture.environment.federation
+        homes = picture.environment.homes
+        users = {key.removeprefix("3/homing/"): value for key, value in before.items() if key.startswith("3/homing/")}
+        routes = {key.removeprefix("6/route/"): value for key, value in before.items() if key.startswith("6/route/")}
+        return {
+            "homing_back": [
+                {"key": user, "value": home or homes.get("legacy")} for user, home in sorted(users.items())
+            ],
+            "routes_back": [
+                {"key": domain, "value": None if route == "none" else route} for domain, route in sorted(routes.items())
+            ],
+            "rrsets_back": {
+                str(step): [
+                    {
+                        "domain": domain,
+                        "name": srv_name(domain),
+                        "rrset": before[f"{step}/srv/{domain}"],
+                        "expect": picture.rrset(domain),
+                    }
+                    for domain in federation.own_domains
+                    if f"{step}/srv/{domain}" in before
+                ]
+                for step in (4, 6)
+            },
         }
 
     def refuse(self, code, reason, hint):
@@ -113,10 +170,10 @@ class ActionModule(MigrationAction):
         """Return what the steps need, computed once."""
         environment, federation = picture.environment, picture.environment.federation
         platforms = sorted(environment.groups["platforms"])
-        # The target's table first: until the legacy pool's follows, it still delivers to the user itself. The other
-        # way round the
-        # two would send the message to each other.
-        target_first = sorted(platforms, key=lambda host: (not federation.target.pool.startswith(f"{host}."), host))
+        # The target's table first: until the legacy pool's follows, it still delivers to the user itself. The other way
+        # round the two could send a message to each other.
+        homes = environment.homes
+        target_first = sorted(platforms, key=lambda host: (host != homes["target"], host))
         return {
             "journal": {"authority": environment.authority, "copy": environment.copy},
             "dns_writer": environment.dns_writer,
@@ -127,12 +184,12 @@ class ActionModule(MigrationAction):
             "proofs": picture.history.proofs,
             "before": picture.history.before,
             "moves": {
-                "target": federation.target.pool,
-                "legacy": federation.legacy.pool if federation.legacy else "",
+                **homes,
                 "users": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "homing"],
             },
             "rrsets": {str(step): self.rrsets(picture, plan, step) for step in (4, 6)},
             "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
+            "to_switch": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "drain"],
             "to_prove": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "prove"],
             "partners": [
                 {

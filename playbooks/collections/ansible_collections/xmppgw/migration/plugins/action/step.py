@@ -13,8 +13,10 @@ class ActionModule(MigrationAction):
         """Return the step's actions, as a difference in check mode."""
         number = int(args["number"])
         run = task_vars["hostvars"]["localhost"]["migration"]
+        if args.get("undo"):
+            return {"changed": False, "actions": [], "held": not run["undo"][str(number)]}
         actions = next((step["actions"] for step in run["plan"]["steps"] if step["number"] == number), [])
-        result = {"changed": False, "actions": actions, "pending": bool(run["pending"].get(str(number)))}
+        result = {"changed": False, "actions": actions, "held": str(number) not in run["pending"]}
         if self.checking:
             result["changed"] = bool(actions)
             result["diff"] = planner.as_diff(actions)

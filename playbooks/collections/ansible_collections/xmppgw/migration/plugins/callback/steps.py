@@ -33,7 +33,7 @@ class Stage:
     def __init__(self, number, name, undo, now):
         self.number, self.name, self.undo = number, name, undo
         self.started, self.ended = now, None
-        self.changed, self.waited, self.state, self.reason = 0, 0.0, "running", ""
+        self.changed, self.waited, self.state, self.reason = 0, 0.0, "announced", ""
 
     @property
     def duration(self):
@@ -75,12 +75,25 @@ class CallbackModule(Default):
         number, undo, name = int(match[1]), bool(match[2]), match[3]
         self.current = Stage(number, name, undo, time.time())
         self.stages.append(self.current)
-        self._display.display(f"\n{play.get_name()}", color=constants.COLOR_HIGHLIGHT)
-        steps_file.write("step_started", number=number, name=name, undo=undo)
+
+    def _begin(self, held):
+        """The step's first task has said whether the step takes part in this run (until=N, rollback to=N) or is held."""
+        stage = self.current
+        if held:
+            self.stages.remove(stage)
+            self.current = None
+            return
+        stage.state, stage.started = "running", time.time()
+        undo = "Take back: " if stage.undo else ""
+        self._display.display(f"\n({stage.number}/6) {undo}{stage.name}", color=constants.COLOR_HIGHLIGHT)
+        steps_file.write("step_started", number=stage.number, name=stage.name, undo=stage.undo)
 
     def _close(self, state, reason=""):
         stage, self.current = self.current, None
         if stage is None:
+            return
+        if stage.state == "announced" and state == "done":
+            self.stages.remove(stage)
             return
         stage.ended, stage.state, stage.reason = time.time(), state, reason
         event = {"done": "step_undone" if stage.undo else "step_finished", "failed": "step_failed"}[state]
@@ -121,6 +134,8 @@ class CallbackModule(Default):
     def v2_runner_on_ok(self, result):
         """Show what changed, and count."""
         facts = result.result
+        if self.current and self.current.state == "announced" and "held" in facts:
+            self._begin(facts["held"])
         waited = float(facts.get("waited_s") or 0) + sum(
             float(item.get("waited_s") or 0) for item in facts.get("results", []) if isinstance(item, dict)
         )

@@ -23,6 +23,9 @@ options:
     description: 'What the run does, for the journal.'
     type: str
     default: 'migrate'
+  to:
+    description: With the verb C(rollback), the step to go back to.
+    type: int
 author: The xmppgw developers
 """
 EXAMPLES = r"""

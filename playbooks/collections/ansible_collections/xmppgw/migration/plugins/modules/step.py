@@ -14,6 +14,10 @@ options:
     description: 'Number of the step.'
     type: int
     required: true
+  undo:
+    description: Whether the step is about to be taken back.
+    type: bool
+    default: false
 author: The xmppgw developers
 """
 EXAMPLES = r"""

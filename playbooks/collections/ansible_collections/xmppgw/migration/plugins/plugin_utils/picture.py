@@ -110,6 +110,14 @@ class Environment:
         """The host that carries DNS messages."""
         return sorted(self.groups["dns_writer"])[0]
 
+    @property
+    def homes(self):
+        """Return {legacy, target}: what homing tables call the two pools (in the lab: the host name of each)."""
+        pools = {"target": self.federation.target.pool}
+        if self.federation.legacy:
+            pools["legacy"] = self.federation.legacy.pool
+        return {side: fqdn.partition(".")[0] for side, fqdn in pools.items()}
+
     def wanted_host(self, host):
         """Return what must stand on a gateway host."""
         return wanted.wanted_host(
@@ -243,7 +251,7 @@ class Picture:
         return {host: self.seen[host]["platform"][table] for host in sorted(self.environment.groups["platforms"])}
 
     def users_at(self, pool):
-        """Return the users whom any platform homes on `pool`."""
+        """Return the users whom any platform homes on `pool` (as the tables call it)."""
         return sorted(
             {user for table in self.tables("homing").values() for user, home in table.items() if home == pool}
         )
@@ -300,9 +308,8 @@ class Picture:
         for host in [*environment.front_ends, *environment.edges]:
             plain = wanted.digests(environment.wanted_host(host))
             actions += planner.gateway_actions(host, self.gateway(host), plain, done)
-        actions += planner.homing_actions(
-            self.tables("homing"), federation.legacy.pool if federation.legacy else "", federation.target.pool
-        )
+        homes = environment.homes
+        actions += planner.homing_actions(self.tables("homing"), homes.get("legacy", ""), homes["target"])
         dns_moves = False
         for domain in federation.own_domains:
             changes = list(
@@ -341,8 +348,8 @@ class Picture:
     def situation(self, step, *, preflight):
         """Return what the guards look at before `step`."""
         federation = self.environment.federation
-        legacy_pool = federation.legacy.pool if federation.legacy else ""
-        known = {legacy_pool, federation.target.pool}
+        homes = self.environment.homes
+        known = set(homes.values())
         strays = {
             user: home for table in self.tables("homing").values() for user, home in table.items() if home not in known
         }
@@ -351,7 +358,7 @@ class Picture:
             step=step,
             preflight=preflight,
             done=self.history.step,
-            legacy_users=self.users_at(legacy_pool),
+            legacy_users=self.users_at(homes.get("legacy", "")),
             stray_users=strays,
             configured_partners=self.configured_partners(),
             open_edges=self.open_edges(),

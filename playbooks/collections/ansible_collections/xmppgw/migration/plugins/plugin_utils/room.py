@@ -27,6 +27,8 @@ class MigrationAction(ActionBase):
         super().run(tmp, task_vars)
         try:
             return self.act(dict(self._task.args), task_vars)
+        except ModuleFailed as failure:
+            return {"changed": False, **failure.result}
         except PROBLEMS as problem:
             code = getattr(problem, "code", f"migration-{type(problem).__name__.removesuffix('Problem').lower()}")
             return {"failed": True, "code": code, "msg": f"[{code}] {problem}"}
@@ -68,7 +70,7 @@ class MigrationAction(ActionBase):
             module_name=f"xmppgw.migration.{name}", module_args=arguments, task_vars=task_vars
         )
         if result.get("failed") or result.get("unreachable"):
-            raise _Failed(result)
+            raise ModuleFailed(result)
         return result
 
     @property
@@ -77,13 +79,12 @@ class MigrationAction(ActionBase):
         return self._task.check_mode
 
 
-class _Failed(AnsibleActionFail):
-    """A module on the host failed; its own message is the best one."""
+class ModuleFailed(Exception):  # noqa: N818 - carries a result, is no error of ours
+    """A module on the host failed; its own result is the best account of it."""
 
     def __init__(self, result):
-        super().__init__(
-            str(result.get("msg", "a module failed")), result={k: v for k, v in result.items() if k != "exception"}
-        )
+        super().__init__(result.get("msg", ""))
+        self.result = result
 
 
 def controller_process():
