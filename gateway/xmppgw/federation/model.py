@@ -9,7 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticKnownError
 
 from xmppgw.federation.names import Address, DomainName, DomainNameOrAddress, HostName
 
@@ -26,6 +27,13 @@ TimeToLive = Annotated[int, Field(ge=0, le=86400, description="seconds")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
 # SHA-256 of a leaf certificate (DER), as `openssl x509 -fingerprint -sha256` prints it without colons, in lower case.
 Pin = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _not_a_boolean(value: object) -> object:
+    """Python, and with it a literal, takes true for 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("literal_error", {"expected": "1"})
+    return value
 
 
 class _Part(BaseModel):
@@ -289,7 +297,7 @@ class Dns(_Part):
 class Federation(_Part):
     """The root: everything under the key `federation`."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_not_a_boolean)]
     scenario: Scenario = Scenario.REPLACE
     sip_domains: Annotated[tuple[SipDomain, ...], Field(min_length=1)]
     legacy: Legacy | None = None

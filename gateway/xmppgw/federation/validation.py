@@ -63,7 +63,8 @@ def written_path(path: Path) -> str:
     """A path as problems show it: `federation.partners[3].tls`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        # A key that a document invents may be a megabyte of control characters.
+        text += f"[{part}]" if isinstance(part, int) else f".{shorten(part)}" if text else shorten(part)
     return text
 
 
@@ -112,6 +113,8 @@ class _Validation:
             path: Path = detail["loc"]
             if path in self.broken:
                 continue  # the composer, or another branch, has said it already
+            if detail["type"] == "too_short" and _items(self.root, path) >= detail["ctx"]["min_length"]:
+                continue  # the items are there; what is wrong with them has been said
             line, written = _locate(self.root, path)
             code, message, hint = _describe(detail, written)
             if code == "unknown-key" and (meant := _nearest_key(path)):
@@ -210,6 +213,15 @@ def _original_path(pruned: Value, path: Path) -> Path:
         original.append(value.positions[part] if isinstance(value, Sequence) and isinstance(part, int) else part)
         value = below[0] if below else None
     return tuple(original)
+
+
+def _items(root: Mapping, path: Path) -> int:
+    """How many items the list at `path` has in the file."""
+    value: Value = root
+    for part in path:
+        below = _step(value, part)
+        value = below[0] if below else None
+    return len(value) if isinstance(value, Sequence) else 0
 
 
 def _locate(root: Mapping, path: Path) -> tuple[int, str]:
