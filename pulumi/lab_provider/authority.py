@@ -130,7 +130,7 @@ class CertificateAuthority(Kind[AuthorityInputs]):
 
     def delete(self, identity: str, inputs: AuthorityInputs) -> None:
         """Remove key and certificate."""
-        shutil.rmtree(authority_directory(self.places, identity), ignore_errors=True)
+        shutil.rmtree(authority_directory(self.places, inputs.name), ignore_errors=True)
 
 
 class Certificate(Kind[CertificateInputs]):
@@ -190,7 +190,7 @@ class Certificate(Kind[CertificateInputs]):
 
     def delete(self, identity: str, inputs: CertificateInputs) -> None:
         """Remove key and certificate from the controller; the copy on the host goes with the host."""
-        for path in certificate_files(self.places, identity):
+        for path in certificate_files(self.places, inputs.name):
             path.unlink(missing_ok=True)
 
 

@@ -83,9 +83,9 @@ class FirewallRules(Kind[FirewallInputs]):
 
     def delete(self, identity: str, inputs: FirewallInputs) -> None:
         """Close everything that the rules opened."""
-        if machines.running(self.places, identity) is not None:
-            machines.run_on(self.places, identity, ["rm", "-f", RULES_FILE])
-            machines.run_on(self.places, identity, LOAD)
+        if machines.running(self.places, inputs.host) is not None:
+            machines.run_on(self.places, inputs.host, ["rm", "-f", RULES_FILE])
+            machines.run_on(self.places, inputs.host, LOAD)
 
 
 def _loaded(kind: FirewallRules, host: str) -> str:

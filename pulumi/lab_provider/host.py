@@ -71,36 +71,42 @@ class Host(Kind[HostInputs]):
 
     def create(self, name: str, inputs: HostInputs) -> Made:
         """Build the disk, wire the host, boot it. Left-overs of an interrupted attempt are removed first."""
-        machines.delete(self.places, inputs.name)
-        recipe = image.RECIPES[inputs.image]
-        machines.build(
-            self.places,
-            inputs.name,
-            recipe,
-            files=self._files(inputs),
-            units=inputs.units,
-            first_boot=inputs.first_boot,
-        )
-        return self._boot(inputs)
+        with machines.exclusive(self.places, inputs.name):
+            machines.delete(self.places, inputs.name)
+            machines.build(
+                self.places,
+                inputs.name,
+                image.RECIPES[inputs.image],
+                files=self._files(inputs),
+                units=inputs.units,
+                first_boot=inputs.first_boot,
+            )
+            return self._boot(inputs)
 
     def update(self, identity: str, old: HostInputs, new: HostInputs) -> Made:
         """Write what changed and restart the host's units; a host that is down, or was rewired, is booted."""
-        recipe = image.RECIPES[new.image]
         before, after = self._files(old, quiet=True), self._files(new)
         if old.authorities == new.authorities and old.certificates == new.certificates:
             changed = {path: file for path, file in after.items() if before.get(path) != file}
         else:
             changed = after
         dropped = [unit for unit in old.units if unit not in new.units]
+        with machines.exclusive(self.places, identity):
+            return self._change(old, new, changed, set(before) - set(after), dropped)
+
+    def _change(
+        self, old: HostInputs, new: HostInputs, changed: dict[str, File], removed: set[str], dropped: list[str]
+    ) -> Made:
+        identity = new.name
         same_wires = (old.interfaces, old.gateways, old.forwarding) == (new.interfaces, new.gateways, new.forwarding)
         if not same_wires or not machines.wired(self.places, identity):
             machines.stop(self.places, identity)
         machines.change(
             self.places,
             identity,
-            recipe,
+            image.RECIPES[new.image],
             files=changed,
-            removed=set(before) - set(after),
+            removed=removed,
             units=new.units,
             dropped_units=dropped,
         )
@@ -116,8 +122,9 @@ class Host(Kind[HostInputs]):
         return {**outputs, "host_key": machines.host_key(self.places, identity), "state": state}
 
     def delete(self, identity: str, inputs: HostInputs) -> None:
-        """Power off, remove disk and wires."""
-        machines.delete(self.places, identity)
+        """Power off, remove disk and wires. The name, not the id, since a killed run may not have learned the id."""
+        with machines.exclusive(self.places, inputs.name):
+            machines.delete(self.places, inputs.name)
 
     def _boot(self, inputs: HostInputs) -> Made:
         interfaces = [Interface(item.bridge, tuple(item.addresses)) for item in inputs.interfaces]

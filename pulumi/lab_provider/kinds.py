@@ -63,4 +63,4 @@ class Kind(ABC, Generic[Inputs]):
 
     @abstractmethod
     def delete(self, identity: str, inputs: Inputs) -> None:
-        """Remove it; removing what is not there succeeds."""
+        """Remove it; removing what is not there succeeds. The id is empty after a creation that was cut off."""

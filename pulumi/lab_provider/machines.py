@@ -7,6 +7,7 @@ that ends with its nspawn: pulling the plug is one SIGKILL, and nothing stays mo
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import select
@@ -16,7 +17,8 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,19 @@ class Interface:
 
     bridge: str
     addresses: tuple[str, ...]
+
+
+@contextmanager
+def exclusive(places: Places, name: str) -> Iterator[None]:
+    """Hold a host for this process, so that an orphaned provider and its successor never build it side by side."""
+    locks = places.lab / "locks"
+    locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(locks / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def running(places: Places, name: str) -> int | None:
@@ -114,7 +129,8 @@ def wire(
     for number, interface in enumerate(interfaces):
         outer = f"{name}.{number}"
         outside += [
-            f"link add {outer} type veth peer name {interface.bridge} netns {inner}",
+            f"link add {outer} type veth peer name {interface.bridge} "
+            f"address {namespace.hardware_address(name, interface.bridge)} netns {inner}",
             f"link set {outer} master {interface.bridge} up",
         ]
         inside.append(f"link set {interface.bridge} up")

@@ -6,6 +6,7 @@ Only the thread enters; the process, and with it everything that could reach the
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import subprocess
 import threading
@@ -73,6 +74,15 @@ def processes(name: str) -> list[int]:
 def ip(name: str, commands: Iterable[str]) -> None:
     """Run `ip` commands inside a namespace as one batch; raises NamespaceError with what `ip` said."""
     _run(["ip", "-n", name, "-batch", "-"], "\n".join(commands) + "\n")
+
+
+def hardware_address(*parts: str) -> str:
+    """A locally administered MAC address that depends on the names alone.
+
+    A host or bridge made anew keeps its address, so that no neighbour holds a wrong one for the next half minute.
+    """
+    digest = hashlib.sha256("/".join(parts).encode()).digest()
+    return ":".join(f"{octet:02x}" for octet in (2, *digest[:5]))
 
 
 def links(name: str) -> set[str]:

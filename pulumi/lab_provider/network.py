@@ -55,7 +55,8 @@ class Network(Kind[NetworkInputs]):
         commands = ["link set lo up"]
         for bridge in inputs.bridges:
             if bridge not in present:
-                commands.append(f"link add {bridge} type bridge mcast_snooping 0")
+                address = namespace.hardware_address("bridge", bridge)
+                commands.append(f"link add {bridge} address {address} type bridge mcast_snooping 0")
             commands.append(f"link set {bridge} up")
         device = inputs.controller_bridge
         commands.append(f"address flush dev {device} scope global")
@@ -78,4 +79,4 @@ class Network(Kind[NetworkInputs]):
 
     def delete(self, identity: str, inputs: NetworkInputs) -> None:
         """Remove the namespace; bridges go with it."""
-        namespace.delete(identity)
+        namespace.delete(inputs.namespace)

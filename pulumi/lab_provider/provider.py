@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
@@ -204,6 +207,20 @@ def _wrapped(value: Value) -> PropertyValue:
     return PropertyValue(value)
 
 
+def _end_with(engine_address: str) -> None:
+    """End this process when the engine is gone: nobody would record what it still does."""
+    host, _, port = engine_address.rpartition(":")
+    while True:
+        try:
+            with socket.create_connection((host, int(port)), timeout=5) as connection:
+                connection.settimeout(None)
+                while connection.recv(4096):
+                    continue
+        except OSError:
+            os._exit(1)
+
+
 def main() -> None:
-    """Serve until the engine ends this process."""
+    """Serve until the engine ends this process, or ends itself."""
+    threading.Thread(target=_end_with, args=(sys.argv[1],), name="engine watch", daemon=True).start()
     sdk_server.main(sys.argv[1:], VERSION, LabProvider(sys.argv[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from standalone.engine import EngineError
 
 from .world import Bench, Killed, thing
@@ -90,7 +91,13 @@ def test_a_protected_resource_is_not_replaced(bench: Bench) -> None:
 
 
 def test_retained_and_joint_deletions_leave_the_provider_alone(bench: Bench) -> None:
-    bench.up([thing("host"), thing("record", deleted_with=_urn("host"), after=("host",)), thing("kept", retain_on_delete=True)])
+    bench.up(
+        [
+            thing("host"),
+            thing("record", deleted_with=_urn("host"), after=("host",)),
+            thing("kept", retain_on_delete=True),
+        ]
+    )
     bench.world.calls.clear()
     bench.destroy()
     assert bench.world.calls == [("delete", "host")]

@@ -17,7 +17,7 @@ class Killed(BaseException):
 
 
 class World:
-    """Things by name. `kill_at` counts every effect (provider calls that change something, and saves) down to the kill."""
+    """Things by name. From the `kill_at`-th effect on (a provider's change, or a save), nothing happens any more."""
 
     def __init__(self) -> None:
         self.things: dict[str, Properties] = {}
@@ -90,7 +90,9 @@ class MemoryProvider:
 Program = list[Goal]
 
 
-def thing(name: str, size: int = 1, *, after: tuple[str, ...] = (), beside: str | None = None, **options: object) -> Goal:
+def thing(
+    name: str, size: int = 1, *, after: tuple[str, ...] = (), beside: str | None = None, **options: object
+) -> Goal:
     """A goal; `after` and `beside` name other things (dependency without and with a property)."""
     inputs: Properties = {"name": name, "size": size}
     dependencies = [urn_of(other) for other in after]
