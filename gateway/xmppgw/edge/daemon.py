@@ -148,6 +148,11 @@ class Edge:
         await asyncio.sleep(0)
         self._log.info("stopped")
 
+    async def failure(self) -> str:
+        """Wait until the daemon cannot go on: an edge always can."""
+        await asyncio.get_running_loop().create_future()
+        return ""
+
     # Draining.
 
     async def _drain(self) -> bool:

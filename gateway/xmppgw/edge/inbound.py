@@ -252,40 +252,32 @@ def still_allowed(policy: PeerPolicy, method: str, encrypted: bool) -> bool:
 
 def accept(edge: EdgeContext) -> Connection:
     """Make the connection object for a socket that was just accepted."""
-    return _Accepted(edge)
+    return Connection(lambda connection: _admit(edge, connection))
 
 
-class _Accepted(Connection):
-    """Admits or refuses a connection as soon as it is known where it comes from."""
+def _admit(edge: EdgeContext, connection: Connection) -> None:
+    """Take or refuse a connection as soon as it is known where it comes from."""
+    if edge.tls is None or edge.draining or not edge.settings.federation_enabled:
+        _refuse(edge, connection, "closed", "federation is not enabled here")
+        return
+    if len(edge.registry) >= edge.settings.limits.streams_total:
+        _refuse(edge, connection, "streams-total", f"{edge.settings.limits.streams_total} streams are open already")
+        return
+    reason = edge.admission.admit(network_of(connection.peer_address))
+    if reason:
+        _refuse(edge, connection, "preauthentication", reason)
+        return
+    stream = InboundStream(edge, connection, edge.tls)
+    edge.registry.add(stream)
+    stream.start()
+    if edge.hub.holding:
+        connection.pause_reading()
 
-    def __init__(self, edge: EdgeContext) -> None:
-        super().__init__()
-        self._edge = edge
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        edge = self._edge
-        if edge.tls is None or edge.draining or not edge.settings.federation_enabled:
-            self._refuse("closed", "federation is not enabled here")
-            return
-        if len(edge.registry) >= edge.settings.limits.streams_total:
-            self._refuse("streams-total", f"{edge.settings.limits.streams_total} streams are open already")
-            return
-        reason = edge.admission.admit(network_of(self.peer_address))
-        if reason:
-            self._refuse("preauthentication", reason)
-            return
-        stream = InboundStream(edge, self, edge.tls)
-        edge.registry.add(stream)
-        stream.start()
-        if edge.hub.holding:
-            self.pause_reading()
-
-    def _refuse(self, code: str, reason: str) -> None:
-        edge = self._edge
-        edge.counters.refused.labels(code).inc()
-        edge.log.warning("connection-refused", code=code, reason=reason, address=self.peer_address)
-        self.linger(_REFUSAL, REFUSED_SECONDS)
+def _refuse(edge: EdgeContext, connection: Connection, code: str, reason: str) -> None:
+    edge.counters.refused.labels(code).inc()
+    edge.log.warning("connection-refused", code=code, reason=reason, address=connection.peer_address)
+    connection.linger(_REFUSAL, REFUSED_SECONDS)
 
 
 #: Whoever is one too many is told so without a parser being made for it (RFC 6120 4.9.1.2: header, error, end).

@@ -267,9 +267,7 @@ class LinkHub:
     # Connections that have not said who they are.
 
     def _stranger(self) -> Connection:
-        connection = Connection()
-        self._loop.call_soon(self._greet, connection)
-        return connection
+        return Connection(self._greet)
 
     def _greet(self, connection: Connection) -> None:
         if self._strangers >= MAXIMUM_STRANGERS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
 from OpenSSL import SSL
@@ -46,15 +47,17 @@ class ConnectionUser(Protocol):
 class Connection(asyncio.BufferedProtocol):
     """One connection. Reading begins when a user is there (`use`)."""
 
-    def __init__(self, user: ConnectionUser | None = None) -> None:
-        self._user = user
+    def __init__(self, made: Callable[[Connection], None] | None = None) -> None:
+        """`made` is told as soon as the connection is there: a server's way to find its user."""
+        self._user: ConnectionUser | None = None
+        self._made = made
         self._transport: asyncio.Transport | None = None
         self._tls: MemoryTls | None = None
         self._secured = False
         self._pending: list[bytes] = []
         self._flush_scheduled = False
         self._drained = True
-        self._reading = user is not None
+        self._reading = False
         self._closing = False
         self._told = False
         self._abort_timer: asyncio.TimerHandle | None = None
@@ -172,6 +175,8 @@ class Connection(asyncio.BufferedProtocol):
         _configure(transport.get_extra_info("socket"))
         if not self._reading:
             transport.pause_reading()
+        if self._made is not None:
+            self._made(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the shared buffer."""

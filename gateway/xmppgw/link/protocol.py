@@ -110,9 +110,20 @@ class LinkMachine:
     """One peer's link. `session` must never have been used before by this node."""
 
     def __init__(
-        self, node: str, session: str, *, limits: LinkLimits = LinkLimits(), resume: tuple[str, int] | None = None
+        self,
+        node: str,
+        session: str,
+        *,
+        limits: LinkLimits = LinkLimits(),
+        resume: tuple[str, int] | None = None,
+        one_life: bool = False,
     ) -> None:
-        """`resume`: the peer's session and the last number processed, as the store remembers them."""
+        """`resume`: the peer's session and the last number processed, as the store remembers them.
+
+        `one_life`: what was sent to one process of the peer is not sent to its successor (it may have acted on it);
+        the layer above, which keeps it in its store, decides.
+        """
+        self._one_life = one_life
         self._node = node
         self._session = session
         self._limits = limits
@@ -217,6 +228,15 @@ class LinkMachine:
         self._flush(outputs)
         return outputs
 
+    def forget(self) -> int:
+        """Forget everything that is not acknowledged; how much it was. Their numbers are not used again."""
+        number = len(self._unacknowledged)
+        self._unacknowledged.clear()
+        self._held_bytes = 0
+        self._acknowledged = self._sent = self._last_sequence
+        self._was_writable = True
+        return number
+
     def processed(self, session: str, sequence: int) -> list[Output]:
         """Say that every payload of the peer's `session` up to `sequence` is committed."""
         if session != self._peer_session or not self._processed < sequence <= self._received:
@@ -297,6 +317,8 @@ class LinkMachine:
         self._peer_node = frame.node
         if frame.session != self._peer_session:
             self._new_session = True
+            if self._one_life and self._peer_session:
+                self.forget()
             self._peer_session = frame.session
             self._processed = self._received = 0
         outputs.append(SendData(encode_frame(Resume(self._peer_session, self._processed, self._limits.window))))

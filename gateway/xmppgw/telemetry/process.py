@@ -24,13 +24,16 @@ class Daemon(Protocol):
     async def stop(self) -> None:
         """Finish and close everything."""
 
+    async def failure(self) -> str:
+        """Wait until it cannot go on; the reason."""
+
 
 #: Reads configuration and certificates again; says in words what is wrong, or returns an empty string.
 Reload = Callable[[], str]
 
 
 async def run(daemon: Daemon, reload: Reload, log: Log, *, stop_seconds: float) -> int:
-    """Run until a signal or `failed` ends it; 0 after a graceful stop, 1 when the deadline passed."""
+    """Run until a signal or a failure ends it; 0 after a graceful stop, 1 after a failure or when time ran out."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,11 +53,13 @@ async def run(daemon: Daemon, reload: Reload, log: Log, *, stop_seconds: float) 
     gc.freeze()
     systemd.notify("READY=1")
     watchdog = asyncio.create_task(_watch())
-    try:
-        await stopping.wait()
-    finally:
-        watchdog.cancel()
+    failing = asyncio.create_task(daemon.failure())
+    await asyncio.wait((asyncio.create_task(stopping.wait()), failing), return_when=asyncio.FIRST_COMPLETED)
+    watchdog.cancel()
     systemd.notify("STOPPING=1")
+    if failing.done():
+        return 1
+    failing.cancel()
     try:
         async with asyncio.timeout(stop_seconds):
             await daemon.stop()
