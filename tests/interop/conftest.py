@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-
 from tests.interop.authorities import Authorities
 from tests.interop.person import Person
 from tests.interop.servers import start_ejabberd, start_prosody

@@ -125,7 +125,8 @@ class Stage:
     def inside(self) -> Iterator[None]:
         """The calling thread's sockets belong to the stage's network."""
         libc = ctypes.CDLL(None, use_errno=True)
-        with open("/proc/thread-self/ns/net", "rb") as before, open(f"/proc/{self.pid}/ns/net", "rb") as there:
+        here, other = Path("/proc/thread-self/ns/net"), Path(f"/proc/{self.pid}/ns/net")
+        with here.open("rb") as before, other.open("rb") as there:
             _setns(libc, there.fileno())
             try:
                 yield

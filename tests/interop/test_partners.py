@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import pytest
-
 from tests.interop.authorities import Authorities
 from tests.interop.person import Person
 from tests.interop.small_edge import SmallEdge
 from tests.interop.stage import EDGE, EJABBERD, EJABBERD_DOMAIN, OURS, PROSODY, PROSODY_DOMAIN
+
 from xmppgw.tls.identity import Identity
 from xmppgw.tls.verify import TrustStore
 from xmppgw.xmpp.stanza import message

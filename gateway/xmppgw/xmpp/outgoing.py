@@ -235,9 +235,7 @@ class OutgoingStream(StreamMachine):
         elif not self.stream_id:
             self._fail("improper-addressing", "without a stream id dialback is impossible")
         else:
-            key = dialback_key(
-                self.settings.dialback_secret, self.settings.remote, self.settings.local, self.stream_id
-            )
+            key = dialback_key(self.settings.dialback_secret, self.settings.remote, self.settings.local, self.stream_id)
             self._result_sent = True
             self._send(result_element(self.settings.local, self.settings.remote, key=key))
             self._allow_verify()
