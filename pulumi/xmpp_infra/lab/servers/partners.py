@@ -57,9 +57,7 @@ def ejabberd_partner(partner: Partner) -> HostContent:
     )
     files = {
         "/etc/ejabberd/ejabberd.yml": FileSpec(configuration, mode=0o640, group="ejabberd"),
-        "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(
-            _UNIT_TEXT
-        ),
+        "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(_UNIT_TEXT),
         f"/etc/systemd/system/{ACCOUNTS_UNIT}": FileSpec(
             render("lab-accounts.service.j2", directory=_ACCOUNTS_DIRECTORY)
         ),
