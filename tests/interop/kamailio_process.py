@@ -70,7 +70,7 @@ modparam("xlog", "prefix", "")
 request_route {{
     if (!sanity_check("17895", "7")) {{ exit; }}
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
-    if ($rU == "sink") {{ sl_send_reply("200", "OK"); exit; }}
+    if ($rU =~ "^sink") {{ sl_send_reply("202", "Accepted"); exit; }}
     xlog("L_ERR", "GOT {{ {fields} }}\\n");
     if ($rd != "corp.example") {{
         $du = "sip:127.0.0.1:{gateway_port};transport=tls";
