@@ -33,6 +33,8 @@ _XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 _XMPP_SERVICE = "_xmpp-server."
 _IA5_STRING, _UTF8_STRING = 0x16, 0x0C
 _PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME, which pyOpenSSL does not name."""
 MIN_RSA_BITS = 2048
 MIN_EC_BITS = 256
 MAX_NAMES = 256
@@ -81,8 +83,6 @@ _REASONS: dict[ChainStatus, str] = {
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
 _OPENSSL_STATUS: dict[int, ChainStatus] = {
     2: ChainStatus.UNKNOWN_ISSUER,
-    9: ChainStatus.NOT_YET_VALID,
-    10: ChainStatus.EXPIRED,
     18: ChainStatus.SELF_SIGNED,
     19: ChainStatus.UNKNOWN_ISSUER,
     20: ChainStatus.UNKNOWN_ISSUER,
@@ -122,6 +122,9 @@ class TrustStore:
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
         self._store = crypto.X509Store()
+        # A second `X509Store.set_time` changes nothing (OpenSSL only fills in what is unset): a daemon would judge all
+        # its life by the hour of its first partner. So validity is ours to check, with the caller's time.
+        self._store.set_flags(_NO_CHECK_TIME)
         self.size = 0
         """How many anchors it holds."""
         for certificate in certificates:
@@ -155,7 +158,6 @@ class TrustStore:
     def check(self, chain: Sequence[x509.Certificate], now: datetime) -> ChainStatus:
         """Signatures, validity, constraints, purpose and strength of a chain, leaf first."""
         leaf, *rest = chain
-        self._store.set_time(now)
         context = crypto.X509StoreContext(
             self._store,
             crypto.X509.from_cryptography(leaf),
@@ -165,9 +167,14 @@ class TrustStore:
             verified = context.get_verified_chain()
         except crypto.X509StoreContextError as error:
             return _OPENSSL_STATUS.get(error.errors[0], ChainStatus.INVALID)
+        path = [certificate.to_cryptography() for certificate in verified]
+        for certificate in path:
+            if now > certificate.not_valid_after_utc:
+                return ChainStatus.EXPIRED
+            if now < certificate.not_valid_before_utc:
+                return ChainStatus.NOT_YET_VALID
         if not _for_servers(leaf):
             return ChainStatus.WRONG_PURPOSE
-        path = [certificate.to_cryptography() for certificate in verified]
         if not all(_strong(certificate, anchor=index == len(path) - 1) for index, certificate in enumerate(path)):
             return ChainStatus.WEAK
         return ChainStatus.VALID

@@ -408,21 +408,44 @@ _FRAGMENT_HEADER = (
 ).encode()
 
 
+class StanzaReader:
+    """Reads stanzas that come one by one by another road than a stream: the front end's side of the link.
+
+    A parser is kept from stanza to stanza (making one costs more than using it) and thrown away after any fault.
+
+    Args:
+        limits: bounds per stanza.
+    """
+
+    def __init__(self, limits: ParserLimits) -> None:
+        self._limits = limits
+        self._parser: StreamParser | None = None
+
+    def read(self, data: bytes) -> Element:
+        """Read exactly one first-level element in the form `Element.to_bytes` writes.
+
+        Raises:
+            ValueError: not exactly one element, not well-formed, or beyond a limit. The message says which.
+        """
+        parser, self._parser = self._parser, None
+        if parser is None:
+            parser = StreamParser(self._limits)
+            parser.feed(_FRAGMENT_HEADER)
+        events = parser.feed(data)
+        if len(events) == 1 and isinstance(events[0], ElementRead) and parser.at_boundary:
+            self._parser = parser
+            return events[0].element
+        failures = [f"{event.condition}: {event.text}" for event in events if isinstance(event, ParseFailure)]
+        raise ValueError(failures[0] if failures else "not exactly one complete element")
+
+
 def parse_stanza(data: bytes, limits: ParserLimits) -> Element:
-    """Read exactly one first-level element in the form `Element.to_bytes` writes.
+    """Read one stanza; see `StanzaReader.read`, which is cheaper for many.
 
     Raises:
-        ValueError: not exactly one element, not well-formed, or beyond a limit. The message says which.
+        ValueError: not exactly one element, not well-formed, or beyond a limit.
     """
-    parser = StreamParser(limits)
-    parser.feed(_FRAGMENT_HEADER)
-    events = parser.feed(data)
-    if len(events) == 1 and isinstance(events[0], ElementRead) and parser.at_boundary:
-        return events[0].element
-    failures = [f"{event.condition}: {event.text}" for event in events if isinstance(event, ParseFailure)]
-    if failures:
-        raise ValueError(failures[0])
-    raise ValueError("not exactly one complete element")
+    return StanzaReader(limits).read(data)
 
 
 __all__ = [
@@ -432,6 +455,7 @@ __all__ = [
     "ParseFailure",
     "ParserEvent",
     "ParserLimits",
+    "StanzaReader",
     "StreamEnd",
     "StreamHeader",
     "StreamParser",

@@ -1,4 +1,7 @@
-"""Certificates of every kind a peer may show up with, made on the spot (P-256: fast)."""
+"""Certificates of every kind a peer may show up with, made on the spot (P-256: fast).
+
+Times are relative to the machine's clock: on mutual legs OpenSSL itself judges validity.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from xmppgw.tls.identity import Identity
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH

@@ -8,7 +8,16 @@ import pytest
 from tests.unit.xmpp.playbook import HEADER, MESSAGE
 
 from xmppgw.xmpp.element import NS_SERVER, XML_LANG
-from xmppgw.xmpp.parser import Budget, ElementRead, ParseFailure, StreamEnd, StreamHeader, StreamParser, parse_stanza
+from xmppgw.xmpp.parser import (
+    Budget,
+    ElementRead,
+    ParseFailure,
+    StanzaReader,
+    StreamEnd,
+    StreamHeader,
+    StreamParser,
+    parse_stanza,
+)
 from xmppgw.xmpp.stream import StreamLimits
 
 LIMITS = StreamLimits()
@@ -249,3 +258,20 @@ def test_one_stanza_from_another_road_is_read():
 def test_anything_but_one_stanza_from_another_road_is_refused(data):
     with pytest.raises(ValueError, match=r"."):
         parse_stanza(data, LIMITS)
+
+
+def test_a_reader_goes_on_after_a_bad_stanza():
+    reader = StanzaReader(LIMITS)
+    for bad in (b"<a>", b" ", MESSAGE + b"<", b"</stream:stream>", b"<a>&x;</a>"):
+        assert reader.read(MESSAGE).to_bytes() == MESSAGE
+        with pytest.raises(ValueError, match=r"."):
+            reader.read(bad)
+    assert reader.read(MESSAGE).to_bytes() == MESSAGE
+
+
+def test_a_stanza_that_begins_in_one_reading_cannot_end_in_the_next():
+    reader = StanzaReader(LIMITS)
+    with pytest.raises(ValueError, match="not exactly one"):
+        reader.read(b"<message><body>")
+    with pytest.raises(ValueError, match="not-well-formed"):
+        reader.read(b"</body></message>")
