@@ -228,15 +228,23 @@ class Leg:
 class FakePartner:
     """An XMPP server of one domain."""
 
-    def __init__(self, world: World, domain: str, *, policy: PeerPolicy, wants_client_auth: bool = False) -> None:
+    def __init__(
+        self,
+        world: World,
+        domain: str,
+        *,
+        policy: PeerPolicy,
+        wants_client_auth: bool = False,
+        certificate: tuple[str, str] | None = None,
+    ) -> None:
         self.domain = domain
         self.policy = policy
         #: COMPAT lesson of ejabberd 23.01: our certificate is not accepted for EXTERNAL.
         self.wants_client_auth = wants_client_auth
-        certificate, key = world.public.issue(domain, [domain])
-        self.context = s2s_context(
-            Identity.from_files(Path(certificate), Path(key), datetime.datetime.now(datetime.UTC))
-        )
+        files = certificate or world.public.issue(domain, [domain])
+        # Read as they were valid two days ago, so that a partner may hold an expired one.
+        then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)
+        self.context = s2s_context(Identity.from_files(Path(files[0]), Path(files[1]), then))
         self.trust = TrustStore.from_pem(world.public.pem)
         self.secret = secrets.token_hex(32)
         self.stanzas = Happenings()
@@ -269,6 +277,7 @@ class FakePartner:
             ),
             lambda: secrets.token_urlsafe(24),
         )
+
         def begin(connection: Connection) -> None:
             leg = Leg(self, machine, connection)
             self.legs.append(leg)
