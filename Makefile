@@ -56,7 +56,7 @@ rollback: ## take steps back until TO=n steps are done; TO=0 takes back all
 	@$(playbook)/rollback.yml -e to=$(TO)
 
 plan: ## write out/plan/plan.json and plan.md: what migrate would do, with its digest
-	@.ci/playbook playbooks/preflight.yml
+	@.ci/playbook playbooks/plan.yml
 
 status: ## where the migration stands
 	@.ci/playbook playbooks/status.yml

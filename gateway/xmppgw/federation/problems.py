@@ -191,3 +191,9 @@ class DocumentProblems(Exception):  # noqa: N818 - "the document's problems" is 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def codes_table() -> str:
+    """The catalogue as the Markdown table of docs/codes.md; a test compares the two."""
+    rows = [f"| `{name}` | {code.severity.value} | {code.meaning} | {code.remedy} |" for name, code in CODES.items()]
+    return "\n".join(("| code | severity | meaning | what to do |", "|---|---|---|---|", *rows))

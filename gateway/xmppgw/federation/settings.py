@@ -34,7 +34,8 @@ FRONT_END_METRICS_PORT: Final = 9061
 def edge_settings(document: Document, host: str, *, federation_enabled: bool) -> dict[str, Json]:
     """The whole edge.json of one edge.
 
-    Before step 5 (`federation_enabled` false) it names no partner, no public certificate, no dialback secret: rule R5.
+    Before step 5 (`federation_enabled` false) the edge listens for nobody and is told of no partner, no public certificate
+    and no dialback secret: rule R5.
     Raises KeyError for a host that is not an edge of the document.
     """
     federation = document.federation
@@ -43,7 +44,7 @@ def edge_settings(document: Document, host: str, *, federation_enabled: bool) ->
         "node": edge.fqdn,
         "own_domains": list(federation.own_domains),
         "federation_enabled": federation_enabled,
-        "listen": [{"address": address, "port": S2S_PORT} for address in edge.external_addresses],
+        "listen": [],
         "link": {
             "listen_address": edge.internal_addresses[0],
             "port": LINK_PORT,
@@ -56,6 +57,7 @@ def edge_settings(document: Document, host: str, *, federation_enabled: bool) ->
         "partners": [],
     }
     if federation_enabled:
+        settings["listen"] = [{"address": address, "port": S2S_PORT} for address in edge.external_addresses]
         settings["tls"] = {
             "certificate": f"{TLS_DIRECTORY}/public.crt",
             "key": f"{TLS_DIRECTORY}/public.key",

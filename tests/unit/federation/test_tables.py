@@ -159,12 +159,14 @@ class TestSettings:
         assert settings.partners == ()
         assert settings.tls is None
         assert settings.dialback_secret_file is None
+        assert settings.listen == ()
         assert not settings.federation_enabled
 
     def test_the_edge_with_federation(self, document: Document) -> None:
         settings = decode_edge_settings(json.dumps(edge_settings(document, "edge1", federation_enabled=True)).encode())
         assert settings.node == "edge1.corp.example"
         assert settings.own_domains == ("corp.example",)
+        assert [(one.address, one.port) for one in settings.listen] == [("198.51.100.10", 5269), ("2001:db8:2::10", 5269)]
         assert settings.link.peers == ("fe1.corp.example",)
         assert settings.tls is not None
         assert settings.tls.certificate == "/etc/xmppgw/tls/public.crt"
