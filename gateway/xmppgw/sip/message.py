@@ -146,6 +146,9 @@ _KNOWN = (
 )
 _CANONICAL: Mapping[str, str] = MappingProxyType({**{name.lower(): name for name in _KNOWN}, **_COMPACT})
 
+_CANONICAL_SPELLING: Mapping[str, str] = MappingProxyType({name: name for name in _KNOWN})
+"""The usual spelling alone: a name that is found here needs no further check."""
+
 _ONCE = frozenset({"From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Content-Type"})
 """Headers of which a second one makes the message ambiguous (CVE-2018-14767, RFC 4475 section 3.3.8)."""
 
@@ -698,16 +701,21 @@ def _read_block(block: bytes, limits: Limits) -> Frame:
         unfolded[limits.header_fields :] = [line for line in beyond if _LENGTH_LINE.match(line)]
     if _CONTROL.search(start_line):
         problem = problem or SipSyntaxError("control-character", "a control character in the start line")
+    # One look at the whole block spares a look at each value; CR and LF outside of line ends count as controls.
+    suspicious = any(_CONTROL.search(line) is not None for line in unfolded)
     fields: list[Field] = []
     for line in unfolded:
         name, colon, value = line.partition(":")
-        name = name.rstrip(" \t")
         value = value.strip(" \t")
-        fault = _field_fault(name, colon, value, limits)
-        if fault is not None:
-            problem = problem or fault
-        else:
-            fields.append((canonical_name(name), value))
+        known = _CANONICAL_SPELLING.get(name)
+        if known is None or not colon or suspicious or len(value) > limits.value_characters:
+            name = name.rstrip(" \t")
+            fault = _field_fault(name, colon, value, limits)
+            if fault is not None:
+                problem = problem or fault
+                continue
+            known = canonical_name(name)
+        fields.append((known, value))
     return Frame(start_line, tuple(fields), b"", problem)
 
 

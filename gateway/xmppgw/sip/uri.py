@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAXIMUM_URI_LENGTH = 2048
 """Characters. RFC 3261 sets no bound; RFC 4475's longest valid Request-URI needs about 700."""
+
+CACHED_URIS = 2048
+"""Recently read URIs kept; a conversation repeats the same two. Bounded because peers choose the keys."""
 
 _UNRESERVED = "A-Za-z0-9\\-_.!~*'()"
 _ESCAPED = "%[0-9A-Fa-f]{2}"
@@ -134,6 +138,10 @@ class SipUri:
             UnknownSchemeError: a URI of another scheme.
             UriError: anything else.
         """
+        return _parse(text)
+
+    @classmethod
+    def _read(cls, text: str) -> SipUri:
         if len(text) > MAXIMUM_URI_LENGTH:
             raise UriError(f"the URI has {len(text)} characters, at most {MAXIMUM_URI_LENGTH} are read")
         found = _SCHEME.match(text)
@@ -215,6 +223,11 @@ class SipUri:
         if self.headers:
             parts += ("?", "&".join(f"{name}={value}" for name, value in self.headers))
         return "".join(parts)
+
+
+@lru_cache(maxsize=CACHED_URIS)
+def _parse(text: str) -> SipUri:
+    return SipUri._read(text)
 
 
 def parse_any(text: str) -> SipUri | OtherUri:
