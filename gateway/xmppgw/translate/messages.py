@@ -16,7 +16,7 @@ from types import MappingProxyType
 from xmppgw.sip.connection import OutgoingRequest
 from xmppgw.sip.message import EMITTED_HEADERS, TEXT_PLAIN, Field, NameAddr, Request
 from xmppgw.sip.uri import SipUri
-from xmppgw.xmpp.address import JID
+from xmppgw.xmpp.address import JID, domain_to_ascii
 from xmppgw.xmpp.element import NS_PING, NS_SERVER, NS_STANZA_ERRORS, XML_LANG, Element
 from xmppgw.xmpp.errors import read_stanza_error
 from xmppgw.xmpp.stanza import Stanza, error_reply, iq_result
@@ -290,14 +290,14 @@ def notice_request(notice: Notice, *, call_id: str, from_tag: str, cseq: int = 1
     """The MESSAGE that tells a SIP user that a message came back; In-Reply-To names the message where it is known.
 
     Raises:
-        UnmappableAddressError: an address has no SIP URI.
+        UnmappableAddressError: the recipient has no SIP URI.
     """
     headers: list[Field] = [("Content-Language", "en")]
     known = notice.in_reply_to
     if known is not None and EMITTED_HEADERS["In-Reply-To"].fullmatch(known):
         headers.append(("In-Reply-To", known))
     return _page(
-        sip_from_jid(notice.sender.bare),
+        _notice_sender(notice.sender),
         sip_from_jid(notice.recipient.bare),
         notice_text(notice).encode("utf-8"),
         call_id=call_id,
@@ -305,6 +305,14 @@ def notice_request(notice: Notice, *, call_id: str, from_tag: str, cseq: int = 1
         cseq=cseq,
         headers=tuple(headers),
     )
+
+
+def _notice_sender(jid: JID) -> SipUri:
+    """Who a notice comes from: the address that was not reached, or its domain where that cannot be written in SIP."""
+    try:
+        return sip_from_jid(jid.bare)
+    except UnmappableAddressError:
+        return SipUri("sip", None, domain_to_ascii(jid.domain))
 
 
 def _page(

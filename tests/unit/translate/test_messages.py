@@ -197,6 +197,12 @@ def test_a_notice_for_a_message_of_the_other_gateway_has_the_reference_alone(unk
     assert request.body.endswith(b"(reference unknown)")
 
 
+@pytest.mark.parametrize("sender", ["partner1.example", "\\5cfoo@partner1.example"])
+def test_a_notice_can_come_from_a_domain(sender: str) -> None:
+    notice = Notice(JID.parse(sender), JID.parse("alice@corp.example"), Failure("gone"), "s1")
+    assert str(notice_request(notice, call_id="n@fe1", from_tag="f").from_) == "<sip:partner1.example>;tag=f"
+
+
 @pytest.mark.parametrize("condition", ["service-unavailable", "no-such-condition"])
 def test_an_error_without_a_known_condition_is_still_a_notice(condition: str) -> None:
     error = Element("error", children=[Element(condition, NS_STANZA_ERRORS)])
