@@ -61,6 +61,16 @@ def test_closing_the_partners_streams_loses_nothing(lab: Lab, traffic) -> None:
     assert_all_arrived(seen, 160)
 
 
+@pytest.mark.parametrize("value", [LAB.pools[1].host, LAB.pools[1].fqdn])
+def test_a_moved_user_is_served_by_the_other_platform(lab: Lab, traffic, tables: None, value: str) -> None:
+    for pool in LAB.pools:
+        lab.rpc(pool.host, "htable.sets", "homing", "alice", value)
+    with traffic(PAIRS, count=5) as seen:
+        pass
+    assert_all_arrived(seen, 5)
+    assert seen.delivered_by == {pool.fqdn: 5 for pool in LAB.pools}
+
+
 def test_moving_users_between_the_platforms_loses_nothing(lab: Lab, traffic, tables: None) -> None:
     with traffic(PAIRS, count=120, rate=20) as seen:
         for home in (LAB.pools[1], LAB.pools[0], LAB.pools[1]):

@@ -26,7 +26,8 @@ class Tally:
         self.errors = {}  # body of an XMPP message to the condition of the error that answered it
         self.notices = []
         self.calls = {}  # Call-ID of a SIP message to its body
-        self.through = Counter()
+        self.through = Counter()  # who wrote the request, by the bottom-most Via
+        self.delivered_by = Counter()  # who brought it here, by the topmost Via
         self.changed = asyncio.Event()
 
     def arrived(self, body):
@@ -90,6 +91,7 @@ async def serve(tally):
             while True:
                 message = await read_http(reader)
                 tally.through[message["through"]] += 1
+                tally.delivered_by[message["vias"].split()[1].partition(":")[0]] += 1
                 if message["body"].startswith("Message not delivered"):
                     tally.notices.append(message)
                     tally.changed.set()
@@ -149,6 +151,7 @@ async def main():
             "errors": tally.errors,
             "notices": tally.notices,
             "through": tally.through,
+            "delivered_by": tally.delivered_by,
         },
         sys.stdout,
     )
