@@ -103,6 +103,7 @@ class ActionModule(MigrationAction):
         before = picture.history.before
         federation = picture.environment.federation
         homes = picture.environment.homes
+        seen = {domain: picture.rrset(domain) for domain in federation.own_domains}
         users = {key.removeprefix("3/homing/"): value for key, value in before.items() if key.startswith("3/homing/")}
         routes = {key.removeprefix("6/route/"): value for key, value in before.items() if key.startswith("6/route/")}
         return {
@@ -118,7 +119,8 @@ class ActionModule(MigrationAction):
                         "domain": domain,
                         "name": srv_name(domain),
                         "rrset": before[f"{step}/srv/{domain}"],
-                        "expect": picture.rrset(domain),
+                        # Step 6 is taken back first: then step 4 finds what stood before step 6.
+                        "expect": before.get(f"6/srv/{domain}", seen[domain]) if step == 4 else seen[domain],
                     }
                     for domain in federation.own_domains
                     if f"{step}/srv/{domain}" in before

@@ -77,7 +77,7 @@ class CallbackModule(Default):
         self.stages.append(self.current)
 
     def _begin(self, held):
-        """The step's first task has said whether the step takes part in this run (until=N, rollback to=N) or is held."""
+        """The first task has said whether the step takes part in this run (until=N, rollback to=N) or is held."""
         stage = self.current
         if held:
             self.stages.remove(stage)

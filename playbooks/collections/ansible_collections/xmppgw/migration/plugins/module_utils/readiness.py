@@ -32,12 +32,23 @@ def _links_up(answer, _partner):
     return bool(answer.get("ok")) and bool(links) and all(link.get("state") == "up" for link in links)
 
 
+def _platform_up(answer, _partner):
+    return bool(answer.get("ok")) and (answer.get("sip") or {}).get("state") == "up"
+
+
 def _drained(answer, _partner):
     queues = answer.get("queues") or {}
     return bool(answer.get("ok")) and not any(queues.values())
 
 
-EXPECTATIONS = {"ok": _ok, "inbound": _inbound, "no_inbound": _no_inbound, "links_up": _links_up, "drained": _drained}
+EXPECTATIONS = {
+    "ok": _ok,
+    "inbound": _inbound,
+    "no_inbound": _no_inbound,
+    "links_up": _links_up,
+    "platform_up": _platform_up,
+    "drained": _drained,
+}
 """Name of an expectation to its test."""
 
 
@@ -45,5 +56,5 @@ def sentence(answer):
     """Return an answer in one line for a failure message."""
     if not answer.get("ok"):
         return str(answer.get("reason", answer))
-    shown = {key: answer[key] for key in ("streams", "links", "queues") if key in answer}
+    shown = {key: answer[key] for key in ("streams", "links", "sip", "queues") if key in answer}
     return str(shown or answer)[:600]

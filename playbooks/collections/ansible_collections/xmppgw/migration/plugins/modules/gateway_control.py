@@ -20,7 +20,7 @@ options:
   expect:
     description: >-
       What the answer must show. C(ok) is a good answer, C(inbound) an inbound stream of O(partner), C(no_inbound) none,
-      C(links_up) every link connected, C(drained) nothing queued.
+      C(links_up) every link connected, C(platform_up) the SIP platform connected, C(drained) nothing queued.
     type: str
     choices: [ok, inbound, no_inbound, links_up, drained]
     default: ok

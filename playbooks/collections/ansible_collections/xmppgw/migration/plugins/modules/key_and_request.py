@@ -30,9 +30,13 @@ EXAMPLES = r"""
 - name: Make a key and a request
   xmppgw.migration.key_and_request:
     user: xmppgw-edge
-    certificates: {link: {subject: edge1-int.corp.example, names: [edge1-int.corp.example], key:
-    /etc/xmppgw/tls/link.key,
-                          request: /etc/xmppgw/tls/link.csr, certificate: /etc/xmppgw/tls/link.crt}}
+    certificates:
+      link:
+        subject: edge1-int.corp.example
+        names: [edge1-int.corp.example]
+        key: /etc/xmppgw/tls/link.key
+        request: /etc/xmppgw/tls/link.csr
+        certificate: /etc/xmppgw/tls/link.crt
 """
 RETURN = r"""
 requests:

@@ -1,0 +1,70 @@
+"""Every guard bites on what it is for, names what it found and what to do, and is silent otherwise."""
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import guards
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import Situation
+
+
+def codes(**facts):
+    return [refusal.code for refusal in guards.judge(Situation(**facts))]
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+def test_where_all_is_well_no_guard_speaks(step):
+    assert codes(step=step, done=step - 1) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "facts"),
+    [
+        (
+            "migration-r1",
+            {"step": 3, "done": 2, "legacy_users": ["alice"], "configured_partners": ["partner1.example"]},
+        ),
+        ("migration-r3", {"step": 4, "done": 3, "legacy_users": ["alice"]}),
+        ("migration-r3", {"step": 5, "done": 4, "legacy_users": ["alice"]}),
+        ("migration-r3", {"step": 6, "done": 5, "legacy_users": ["alice"]}),
+        ("migration-r3", {"step": 3, "done": 2, "stray_users": {"dave": "branch-office"}}),
+        ("migration-r5", {"step": 2, "done": 1, "open_edges": ["edge1"]}),
+        ("migration-r5", {"step": 4, "done": 3, "open_edges": ["edge1"]}),
+        ("migration-order", {"step": 5, "done": 3}),
+        ("migration-ttl", {"step": 5, "done": 4, "seconds_until_forgotten": 12.0}),
+        ("migration-ttl", {"step": 6, "done": 5, "ttl_lowered": False}),
+        ("migration-dns-disagree", {"step": 4, "done": 3, "server_disagreement": ["x: a says 1, b says 2"]}),
+        ("migration-dns-address", {"step": 6, "done": 5, "missing_addresses": ["edge1.corp.example on 203.0.113.53"]}),
+    ],
+)
+def test_each_guard_bites(code, facts):
+    assert codes(**facts) == [code]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"step": 3, "done": 2, "legacy_users": ["alice"]},  # that is what step 3 is for
+        {"step": 3, "done": 2, "configured_partners": ["partner1.example"]},  # nobody moves
+        {"step": 5, "done": 5, "open_edges": ["edge1"]},
+        {"step": 2, "done": 6, "open_edges": ["edge1"]},  # repaired long after the migration
+        {"step": 4, "done": 3, "seconds_until_forgotten": 12.0},
+    ],
+)
+def test_and_only_then(facts):
+    assert codes(**facts) == []
+
+
+def test_preflight_counts_on_what_earlier_steps_will_do():
+    situation = Situation(step=0, done=0, legacy_users=["alice"], ttl_lowered=False)
+    assert guards.judge_all(situation, range(1, 7)) == []
+
+
+def test_preflight_says_everything_that_is_wrong_once():
+    situation = Situation(step=0, open_edges=["edge1"], stray_users={"dave": "x"}, missing_addresses=["e on s"])
+    found = [refusal.code for refusal in guards.judge_all(situation, range(1, 7))]
+    assert found == ["migration-dns-address", "migration-r3", "migration-r5"]
+
+
+def test_a_refusal_says_what_was_found_and_what_to_do_now():
+    text = guards.explain(guards.judge(Situation(step=4, done=3, legacy_users=[f"user{n}" for n in range(9)])))
+    assert "[migration-r3]" in text
+    assert "found: 9 still there: user0, user1, user2, user3, user4 and 4 more" in text
+    assert "now:   Run migrate.yml" in text

@@ -1,0 +1,207 @@
+"""The journal: a chain that shows tampering, a lock that only the dead lose, what a killed run leaves behind."""
+
+import json
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.module_utils import state_directory
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import (
+    ChainError,
+    extend,
+    missing_tail,
+    read_history,
+    read_lines,
+)
+from ansible_collections.xmppgw.migration.plugins.modules import journal as journal_module
+from tests.unit.migration.modules import run_module
+
+
+def text_of(records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.fixture
+def records():
+    return extend([], [{"event": "run_started", "n": 7}, {"event": "step_done", "step": 1}, {"event": "run_finished"}])
+
+
+def test_a_chain_is_read_back_as_it_was_sealed(records):
+    assert read_lines(text_of(records)) == records
+    assert [record["n"] for record in records] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+def test_a_changed_record_is_found_with_its_line(records, line):
+    records[line]["event"] = "something else"
+    with pytest.raises(ChainError) as caught:
+        read_lines(text_of(records))
+    assert (caught.value.code, caught.value.line) == ("migration-journal", line + 1)
+
+
+def test_a_removed_record_is_found(records):
+    with pytest.raises(ChainError, match="does not follow"):
+        read_lines(text_of([records[0], records[2]]))
+
+
+def test_a_line_that_a_power_cut_tore_announced_nothing(records):
+    torn = text_of(records)[:-20]
+    assert read_lines(torn) == records[:2]
+
+
+def test_a_line_in_the_middle_that_is_not_json_is_refused(records):
+    with pytest.raises(ChainError, match="line 2"):
+        read_lines(text_of(records[:1]) + "garbage\n" + text_of(records[1:]))
+
+
+def test_the_copy_gets_what_it_lacks(records):
+    assert missing_tail(records, records[:1]) == records[1:]
+    assert missing_tail(records, records) == []
+
+
+def test_a_copy_that_knows_more_than_the_authority_stops_everything(records):
+    with pytest.raises(ChainError, match="the authority lost some"):
+        missing_tail(records[:2], records)
+
+
+def test_a_copy_that_differs_stops_everything(records):
+    other = extend([], [{"event": "another world"}])
+    with pytest.raises(ChainError, match="record 1 differs"):
+        missing_tail(records, other)
+
+
+# What the journal says
+
+
+def opened(step, actions, digest="d"):
+    return {"event": "step_opened", "step": step, "digest": digest, "actions": actions}
+
+
+def srv(step, before):
+    return {"id": f"{step}/srv/corp.example", "kind": "srv", "subject": "corp.example", "before": before, "after": {}}
+
+
+def test_a_step_counts_only_with_all_before_it():
+    assert read_history([{"event": "step_done", "step": step} for step in (1, 3)]).step == 1
+    assert read_history([{"event": "step_done", "step": step} for step in (2, 1, 3)]).step == 3
+
+
+def test_what_stood_before_is_what_stood_before_the_first_time():
+    first = {"id": "3/homing/alice", "before": "pool-legacy", "after": "pool-target"}
+    again = {**first, "before": "pool-target"}
+    assert read_history([opened(3, [first]), opened(3, [again])]).before["3/homing/alice"] == "pool-legacy"
+
+
+def test_an_undone_step_takes_its_memory_and_every_plan_with_it():
+    history = read_history(
+        [
+            {"event": "plan_adopted", "digest": "d", "actions": [{"id": "3/homing/alice", "after": "pool-target"}]},
+            opened(3, [{"id": "3/homing/alice", "before": "pool-legacy", "after": "pool-target"}]),
+            {"event": "step_done", "step": 3},
+            {"event": "step_undone", "step": 3},
+        ]
+    )
+    assert (history.done, history.before, history.plans, history.announced) == (set(), {}, {}, {})
+
+
+def test_proofs_end_when_step_5_is_taken_back():
+    proved = {"event": "partner_proved", "partner": "p", "outcome": "S", "why": "", "fingerprint": "f"}
+    assert read_history([proved]).proofs["p"]["outcome"] == "S"
+    assert read_history([proved, {"event": "step_undone", "step": 5}]).proofs == {}
+
+
+def test_a_change_of_dns_that_was_announced_but_not_noted_is_remembered_as_unfinished():
+    history = read_history([opened(4, [srv(4, {"ttl": 15, "records": []})])])
+    assert (history.changing, history.served) == ({"corp.example": 15}, [])
+
+
+def test_a_change_of_dns_that_was_noted_is_served_history():
+    noted = {"event": "rrset_changed", "name": "n", "domain": "corp.example", "ttl_before": 15, "served_until": 99.0}
+    history = read_history([opened(4, [srv(4, {"ttl": 15, "records": []})]), noted])
+    assert (history.changing, history.served) == ({}, [("n", 15, 99.0)])
+
+
+# The lock
+
+
+HELD = {"owner": "ann@here", "host": "here", "pid": 7, "run": "r1", "start_text": "then", "expiry": 1000.0}
+WANTED = {"run": "r2"}
+
+
+@pytest.mark.parametrize(
+    ("held", "now", "gone", "granted", "words"),
+    [
+        (None, 0.0, False, True, ""),
+        ({**HELD, "run": "r2"}, 0.0, False, True, ""),
+        (HELD, 900.0, False, False, "it expires in 100 s"),
+        (HELD, 900.0, True, True, "that process is gone"),
+        (HELD, 1010.0, False, True, "it expired 10 s ago"),
+    ],
+)
+def test_who_gets_the_lock(held, now, gone, granted, words):
+    answer, sentence = state_directory.decide_lock(held, WANTED, now, holder_is_gone=gone)
+    assert answer is granted
+    assert words in sentence
+
+
+def lock(run):
+    return {"owner": "ann@here", "host": "here", "pid": 7, "run": run, "start_text": "then", "seconds": 60}
+
+
+def test_the_module_appends_takes_the_lock_and_gives_it_back(tmp_path):
+    folder = str(tmp_path / "state")
+    first = run_module(
+        journal_module, directory=folder, bodies=[{"event": "run_started"}], lock=lock("r1"), expected_tail=""
+    )
+    assert first["changed"] is False
+    assert state_directory.read_state(folder)["lock"]["run"] == "r1"
+    run_module(journal_module, directory=folder, bodies=[{"event": "run_finished"}], lock=lock("r1"), release="r1")
+    state = state_directory.read_state(folder)
+    assert state["lock"] is None
+    assert [record["event"] for record in state["records"]] == ["run_started", "run_finished"]
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_module_refuses_a_lock_that_somebody_holds(tmp_path):
+    run_module(journal_module, directory=str(tmp_path), lock=lock("r1"))
+    refused = run_module(journal_module, directory=str(tmp_path), bodies=[{"event": "x"}], lock=lock("r2"))
+    assert refused["failed"]
+    assert refused["code"] == "migration-lock"
+    assert state_directory.read_state(tmp_path)["records"] == []
+
+
+def test_the_module_refuses_to_write_behind_a_record_it_has_not_seen(tmp_path):
+    run_module(journal_module, directory=str(tmp_path), bodies=[{"event": "another run"}])
+    refused = run_module(
+        journal_module, directory=str(tmp_path), bodies=[{"event": "x"}], lock=lock("r2"), expected_tail=""
+    )
+    assert refused["code"] == "migration-lock"
+    assert "another run is at work" in refused["msg"]
+
+
+def test_the_copy_takes_sealed_records_once(tmp_path):
+    sealed = run_module(journal_module, directory=str(tmp_path / "a"), bodies=[{"event": "x"}, {"event": "y"}])[
+        "records"
+    ]
+    for _ in range(2):
+        run_module(journal_module, directory=str(tmp_path / "b"), records=sealed)
+    assert (tmp_path / "a" / "journal.jsonl").read_bytes() == (tmp_path / "b" / "journal.jsonl").read_bytes()
+
+
+def test_the_copy_refuses_a_gap(tmp_path):
+    sealed = run_module(journal_module, directory=str(tmp_path / "a"), bodies=[{"event": "x"}, {"event": "y"}])[
+        "records"
+    ]
+    refused = run_module(journal_module, directory=str(tmp_path / "b"), records=sealed[1:])
+    assert refused["code"] == "migration-journal"
+
+
+def test_an_append_after_a_power_cut_goes_on_where_the_last_whole_line_ends(tmp_path):
+    run_module(journal_module, directory=str(tmp_path), bodies=[{"event": "x"}])
+    with (tmp_path / "journal.jsonl").open("a") as file:
+        file.write('{"event": "torn')
+    run_module(journal_module, directory=str(tmp_path), bodies=[{"event": "y"}])
+    assert [record["event"] for record in state_directory.read_state(tmp_path)["records"]] == ["x", "y"]
+
+
+def test_check_mode_creates_nothing(tmp_path):
+    run_module(journal_module, directory=str(tmp_path / "state"), bodies=[{"event": "x"}], lock=lock("r1"), check=True)
+    assert not (tmp_path / "state").exists()

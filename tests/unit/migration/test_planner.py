@@ -1,0 +1,205 @@
+"""The plan: only what differs, in the documented order, with a digest that a reviewer can rely on."""
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import read_history
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner
+from hypothesis import given
+from hypothesis import strategies as st
+
+STAGES = {1: "one", 4: "four", 5: "five"}
+
+
+def steps_of(stages, seen, done):
+    return [(step, after) for step, _before, after in planner.staged(stages, seen, done)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "done", "expected"),
+    [
+        (None, 0, [(1, "one"), (4, "four"), (5, "five")]),
+        ("one", 1, [(4, "four"), (5, "five")]),
+        ("four", 3, [(5, "five")]),  # killed in step 4, after the file was written
+        ("five", 6, []),
+        ("tampered", 6, [(1, "five")]),  # repaired where it was first written, with what must hold now
+        ("one", 6, [(1, "five")]),  # somebody put an old file back
+        (None, 4, [(1, "four"), (5, "five")]),
+    ],
+)
+def test_what_is_rewritten_at_several_steps_is_never_taken_backwards(seen, done, expected):
+    assert steps_of(STAGES, seen, done) == expected
+
+
+@given(seen=st.sampled_from([None, "one", "four", "five", "other"]), done=st.integers(0, 6))
+def test_after_the_planned_steps_the_last_stage_stands_and_nothing_is_left(seen, done):
+    value = seen
+    for _step, before, after in planner.staged(STAGES, seen, done):
+        assert before == value
+        value = after
+    assert value == "five"
+    assert steps_of(STAGES, value, 6) == []
+
+
+WANTED = {
+    "step": 2,
+    "version": "0.1.0",
+    "wheels": "a" * 64,
+    "files": {"/etc/xmppgw/edge.json": {2: "closed", 5: "open"}},
+    "units": {"xmppgw-edge.socket": {2: "disabled", 5: "enabled"}, "xmppgw-edge.service": {2: "enabled"}},
+    "certificates": {"public": {"step": 4, "authority": "public", "names": ["corp.example"], "usages": ["serverAuth"]}},
+}
+FRESH = {"version": None, "wheels": None, "files": {}, "units": {}, "certificates": {}}
+FRESH_UNITS = {"xmppgw-edge.socket": "disabled", "xmppgw-edge.service": "disabled"}
+
+
+def test_a_fresh_edge_is_installed_closed_and_opened_only_in_step_5():
+    actions = list(planner.gateway_actions("edge1", {**FRESH, "units": FRESH_UNITS}, WANTED, 0))
+    assert [item["id"] for item in actions] == [
+        "2/install/edge1",
+        "2/file/edge1:/etc/xmppgw/edge.json",
+        "5/file/edge1:/etc/xmppgw/edge.json",
+        "4/certificate/edge1:public",
+        "2/unit/edge1:xmppgw-edge.service",
+        "5/unit/edge1:xmppgw-edge.socket",
+    ]
+
+
+def test_an_edge_that_stands_as_wanted_needs_nothing():
+    seen = {
+        "version": "0.1.0",
+        "wheels": "a" * 64,
+        "files": {"/etc/xmppgw/edge.json": "open"},
+        "units": {"xmppgw-edge.socket": "enabled", "xmppgw-edge.service": "enabled"},
+        "certificates": {"public": {"problem": None}},
+    }
+    assert list(planner.gateway_actions("edge1", seen, WANTED, 6)) == []
+
+
+def test_an_outdated_service_is_something_to_do():
+    seen = {**FRESH, "version": "0.1.0", "wheels": "a" * 64, "files": {"/etc/xmppgw/edge.json": "open"}}
+    seen["units"] = {"xmppgw-edge.socket": "enabled", "xmppgw-edge.service": "enabled, outdated"}
+    seen["certificates"] = {"public": {"problem": None}}
+    assert [item["id"] for item in planner.gateway_actions("edge1", seen, WANTED, 6)] == [
+        "2/unit/edge1:xmppgw-edge.service"
+    ]
+
+
+def test_users_move_unless_every_platform_homes_them_on_the_target():
+    seen = {
+        "pool-legacy": {"alice": "pool-legacy", "bob": "pool-target", "carol": "pool-legacy"},
+        "pool-target": {"alice": "pool-legacy", "bob": "pool-target", "carol": "pool-target"},
+    }
+    moves = list(planner.homing_actions(seen, "pool-legacy", "pool-target"))
+    assert [(item["subject"], item["before"]) for item in moves] == [("alice", "pool-legacy"), ("carol", "pool-legacy")]
+
+
+PARTNER = {"domain": "partner1.example", "allowed": ["S"], "rationale": "because"}
+
+
+def kinds(*arguments, **named):
+    return [item["kind"] for item in planner.partner_actions(*arguments, **named)]
+
+
+def test_a_partner_is_proved_drained_and_only_then_routed():
+    routes = {"pool-legacy": "legacy", "pool-target": "legacy"}
+    assert kinds(PARTNER, routes, None, "f", dns_moves=True) == ["prove", "drain", "route"]
+
+
+def test_a_proof_counts_only_for_what_was_proved():
+    routes = {"pool-legacy": "legacy", "pool-target": "legacy"}
+    assert "prove" not in kinds(PARTNER, routes, {"fingerprint": "f"}, "f", dns_moves=True)
+    assert "prove" in kinds(PARTNER, routes, {"fingerprint": "old"}, "f", dns_moves=True)
+
+
+def test_a_partner_that_was_switched_needs_nothing():
+    routes = {"pool-legacy": "target", "pool-target": "target"}
+    assert kinds(PARTNER, routes, {"fingerprint": "f"}, "f", dns_moves=False) == []
+
+
+def test_a_route_that_moved_on_one_platform_only_is_finished():
+    routes = {"pool-legacy": "legacy", "pool-target": "target"}
+    assert kinds(PARTNER, routes, {"fingerprint": "f"}, "f", dns_moves=False) == ["drain", "route"]
+
+
+# Digest
+
+
+ACTIONS = [
+    planner.action(3, "homing", user, f"Move {user}", "pool-legacy", "pool-target")
+    for user in ("alice", "bob", "carol")
+] + [planner.action(6, "route", "partner1.example", "Move", "legacy", "target")]
+PARTNERS = [{"domain": "b", "outcome": "S"}, {"domain": "a", "outcome": "unproved"}]
+
+
+def plan_of(actions, partners=PARTNERS):
+    return planner.assemble(actions, partners, scenario="replace")
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_digest_does_not_depend_on_the_order_of_observation(shuffler):
+    actions, partners = list(ACTIONS), list(PARTNERS)
+    shuffler.shuffle(actions)
+    shuffler.shuffle(partners)
+    assert plan_of(actions, partners) == plan_of(ACTIONS)
+
+
+def test_the_digest_changes_with_every_action():
+    digests = {plan_of([item for item in ACTIONS if item is not left_out])["digest"] for left_out in [None, *ACTIONS]}
+    assert len(digests) == 1 + len(ACTIONS)
+
+
+def test_the_digest_does_not_change_when_a_partner_is_proved():
+    proved = [{**partner, "outcome": "T"} for partner in PARTNERS]
+    assert plan_of(ACTIONS, proved)["digest"] == plan_of(ACTIONS)["digest"]
+
+
+def test_the_plan_has_six_named_steps():
+    assert [(step["number"], step["name"]) for step in plan_of([])["steps"]] == list(planner.NAMES.items())
+
+
+def history_of(plan, opened_steps):
+    events = [{"event": "plan_adopted", "digest": plan["digest"], "actions": planner.all_actions(plan)}]
+    events += [
+        {
+            "event": "step_opened",
+            "step": number,
+            "digest": plan["digest"],
+            "actions": next(step["actions"] for step in plan["steps"] if step["number"] == number),
+        }
+        for number in opened_steps
+    ]
+    return read_history(events)
+
+
+def test_a_killed_run_goes_on_under_its_own_digest():
+    whole = plan_of(ACTIONS)
+    rest = plan_of(ACTIONS[1:])  # alice has moved already
+    assert planner.resumes(rest, whole["digest"], history_of(whole, [3])) == (True, "")
+
+
+def test_what_somebody_else_did_meanwhile_voids_the_plan():
+    whole = plan_of(ACTIONS)
+    rest = plan_of(ACTIONS[1:])
+    resumed, reason = planner.resumes(rest, whole["digest"], history_of(whole, []))
+    assert not resumed
+    assert "3/homing/alice" in reason
+
+
+def test_what_was_not_in_the_plan_voids_it():
+    whole = plan_of(ACTIONS)
+    joined = planner.action(3, "homing", "zoe", "Move zoe", "pool-legacy", "pool-target")
+    resumed, reason = planner.resumes(plan_of([*ACTIONS, joined]), whole["digest"], history_of(whole, [3]))
+    assert not resumed
+    assert "3/homing/zoe" in reason
+
+
+def test_a_digest_that_was_never_planned_here_is_refused():
+    resumed, reason = planner.resumes(plan_of(ACTIONS), "0" * 64, read_history([]))
+    assert not resumed
+    assert "no plan 0000000000000000" in reason
+
+
+def test_the_markdown_names_every_action_and_survives_pipes():
+    tricky = planner.action(3, "homing", "a|b", "Move a|b", "x", "y")
+    text = planner.to_markdown(plan_of([tricky], [{**planner.describe_partner({**PARTNER}, None)}]))
+    assert "Move a\\|b" in text
+    assert "| partner1.example | S | unproved | with_dns | because |" in text
