@@ -37,8 +37,8 @@ test-all: ## the whole suite and the long walks
 
 .PHONY: lint
 lint:
-	@.venv/bin/ruff check --quiet gateway pulumi playbooks tests
-	@.venv/bin/mypy --no-error-summary --strict gateway/xmppgw
+	@.venv/bin/ruff check --quiet --output-format concise gateway pulumi playbooks tests
+	@.venv/bin/mypy --no-error-summary --strict gateway/xmppgw pulumi/standalone pulumi/lab_provider pulumi/xmpp_infra
 
 lab-up: ## bring the lab up, or what is missing of it
 	@.ci/setup --for lab

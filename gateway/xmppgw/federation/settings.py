@@ -34,8 +34,8 @@ FRONT_END_METRICS_PORT: Final = 9061
 def edge_settings(document: Document, host: str, *, federation_enabled: bool) -> dict[str, Json]:
     """The whole edge.json of one edge.
 
-    Before step 5 (`federation_enabled` false) the edge listens for nobody and is told of no partner, no public certificate
-    and no dialback secret: rule R5.
+    Before step 5 (`federation_enabled` false) the edge listens for nobody and is told of no partner, no public
+    certificate and no dialback secret: rule R5.
     Raises KeyError for a host that is not an edge of the document.
     """
     federation = document.federation
