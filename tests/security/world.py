@@ -12,6 +12,7 @@ import datetime
 import io
 import json
 import secrets
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -503,6 +504,8 @@ class World:
         self._edge_port = 0
         self._link_port = 0
         self._sip_port = 0
+        #: Held by "systemd": a daemon that restarts refuses nobody.
+        self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(2)]
 
     async def begin(self) -> None:
         await self.partner1.listen()
@@ -586,13 +589,15 @@ class World:
 
     async def start_edge(self) -> None:
         log = Log("edge", "edge1", output=self.edge_journal)
-        self.edge = Edge(decode_edge_settings(self.edge_settings()), log)
+        sockets = [self.sockets[0].dup()]
+        self.edge = Edge(decode_edge_settings(self.edge_settings()), log, sockets=sockets)
         await self.edge.start()
         self._edge_port, self._link_port = self.edge.ports[0], self.edge.link_port
 
     async def start_front_end(self) -> None:
         log = Log("frontend", "fe1", output=self.front_end_journal)
-        self.front_end = FrontEnd(decode_front_end_settings(self.front_end_settings()), log)
+        sockets = [self.sockets[1].dup()]
+        self.front_end = FrontEnd(decode_front_end_settings(self.front_end_settings()), log, sockets=sockets)
         await self.front_end.start()
         self._sip_port = self.front_end.ports[0]
 
@@ -601,6 +606,8 @@ class World:
         await self.edge.stop()
         for closing in (self.partner1.close, self.partner2.close, self.platform.close):
             closing()
+        for each in self.sockets:
+            each.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

@@ -144,6 +144,8 @@ class Edge:
         context.hub.stop()
         await self._control.stop()
         await self._telemetry.stop()
+        for listener in self._sockets:
+            listener.close()
         # One turn for the goodbyes to be written.
         await asyncio.sleep(0)
         self._log.info("stopped")

@@ -137,6 +137,8 @@ class FrontEnd:
         gateway.sip.close()
         await self._control.stop()
         await self._telemetry.stop()
+        for listener in self._sockets:
+            listener.close()
         await _until(lambda: gateway.uncommitted == 0, time.monotonic() + 5)
         if self._store is not None:
             await self._store.close()
@@ -157,7 +159,10 @@ class FrontEnd:
         self._log.info("draining", outstanding=gateway.sip_lanes.outstanding, held=gateway.xmpp_lanes.held)
         deadline = time.monotonic() + gateway.settings.limits.drain_seconds
         complete = await _until(
-            lambda: gateway.sip_lanes.outstanding == 0 and gateway.sip.unanswered == 0 and gateway.uncommitted == 0,
+            lambda: (
+                gateway.failed.done()
+                or (gateway.sip_lanes.outstanding == 0 and gateway.sip.unanswered == 0 and gateway.uncommitted == 0)
+            ),
             deadline,
         )
         write = self._log.info if complete else self._log.warning
