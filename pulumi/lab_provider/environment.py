@@ -24,6 +24,7 @@ class Environment(Kind[EnvironmentInputs]):
     """The two files by which the playbooks find the lab."""
 
     inputs_type = EnvironmentInputs
+    steady_outputs = frozenset({"path"})
 
     def create(self, name: str, inputs: EnvironmentInputs) -> Made:
         """Write both files."""

@@ -54,6 +54,7 @@ class Host(Kind[HostInputs]):
 
     inputs_type = HostInputs
     replaced_by = frozenset({"name", "namespace", "image", "image_digest", "first_boot"})
+    steady_outputs = frozenset({"host_key"})
 
     def decode(self, properties: Properties) -> HostInputs:
         """Inputs of a host; the name becomes an interface name, so it is short."""

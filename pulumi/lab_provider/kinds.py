@@ -37,6 +37,8 @@ class Kind(ABC, Generic[Inputs]):
     inputs_type: type[Inputs]
     # Inputs whose change means a new resource; the old one goes first, since names and addresses cannot be shared.
     replaced_by: frozenset[str] = frozenset()
+    # Outputs that an update never changes; a preview may rely on them.
+    steady_outputs: frozenset[str] = frozenset()
 
     def __init__(self, places: Places) -> None:
         self.places = places

@@ -34,6 +34,7 @@ class Network(Kind[NetworkInputs]):
 
     inputs_type = NetworkInputs
     replaced_by = frozenset({"namespace"})
+    steady_outputs = frozenset({"path"})
 
     def create(self, name: str, inputs: NetworkInputs) -> Made:
         """Make namespace, bridges, addresses and routes; what is there already stays."""

@@ -119,9 +119,10 @@ class LabProvider(sdk.Provider):
 
     async def update(self, request: sdk.UpdateRequest) -> sdk.UpdateResponse:
         """Change the resource in a thread."""
-        if request.preview:
-            return sdk.UpdateResponse(dict(request.news))
         kind = self._kind(request.type)
+        if request.preview:
+            steady = {name: request.olds[name] for name in kind.steady_outputs if name in request.olds}
+            return sdk.UpdateResponse({**request.news, **steady})
         old, new = plain(request.olds), plain(request.news)
         new.update({name: old[name] for name in request.ignore_changes if name in old})
         before = kind.decode(_inputs_of(kind, old))

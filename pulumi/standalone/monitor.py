@@ -63,6 +63,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     ) -> resource_pb2.RegisterResourceResponse:
         """Make the resource, answer with its URN, id and outputs."""
         refused = [what for field, what in UNSUPPORTED.items() if getattr(request, field)]
+        refused += ["explicit providers"] * request.type.startswith("pulumi:providers:")
         refused += ["nested ignore_changes"] * any(set(path) & set(".[*") for path in request.ignoreChanges)
         refused += ["replacement_trigger"] * request.HasField("replacement_trigger")
         refused += ["resource hooks"] * (request.HasField("hooks") and bool(request.hooks.ListFields()))

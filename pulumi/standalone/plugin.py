@@ -76,7 +76,7 @@ class Provider(Protocol):
         """Outputs after the change."""
 
     def delete(self, known: Known) -> None:
-        """Remove; the id is empty if a run was killed before it learned it."""
+        """Remove; the id is empty if the creation failed or was cut off, then the inputs say what may be there."""
 
 
 class Plugin:

@@ -8,6 +8,14 @@ from pathlib import Path
 from standalone.run import Result
 from standalone.values import Value, hidden
 
+RULES, RECORDS = "lab:index:FirewallRules", "lab:index:RecordSet"
+
+
+def _listed(item: dict[str, Value], name: str) -> list[Value]:
+    properties = item["properties"]
+    found = properties.get(name) if isinstance(properties, dict) else None
+    return found if isinstance(found, list) else []
+
 
 def write(result: Result, stack: str, directory: Path) -> bool:
     """Write both files; returns whether a mandatory policy is violated."""
@@ -23,15 +31,14 @@ def write(result: Result, stack: str, directory: Path) -> bool:
         for item in sorted(result.engine.resources(), key=lambda item: item.urn)
         if not item.type.startswith("pulumi:providers:")
     ]
-    environment = result.outputs.get("environment")
-    derived = environment if isinstance(environment, dict) else {}
     whole: dict[str, Value] = {
         "stack": stack,
         "engine": "standalone",
         "resources": list(resources),
         "policies": [],
-        "ports": derived.get("ports") or [],
-        "records": derived.get("records") or [],
+        # From the resources, not from the stack's outputs: those are unknown as a whole while a host key is.
+        "ports": [rule for item in resources if item["type"] == RULES for rule in _listed(item, "rules")],
+        "records": [item["properties"] for item in resources if item["type"] == RECORDS],
     }
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{stack}.json").write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
