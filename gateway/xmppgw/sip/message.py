@@ -273,7 +273,7 @@ class NameAddr:
                 return cls(parse_any(uri), display or None, parse_parameters(rest))
             address, semicolon, rest = text.partition(";")
             if "," in address or "?" in address or '"' in address:
-                raise SipSyntaxError("address", "an address with a comma or question mark needs angle brackets")
+                raise SipSyntaxError("address", "an address with a comma, question mark or quote needs angle brackets")
             return cls(parse_any(address.strip()), None, parse_parameters(semicolon + rest))
         except UriError as problem:
             raise SipSyntaxError("address", str(problem)) from None
@@ -774,9 +774,15 @@ def parse_request(frame: Frame, limits: Limits) -> Request:
     if hops is not None and (_DIGITS.fullmatch(hops) is None or int(hops) > 255):
         raise SipSyntaxError("max-forwards", f"{hops[:32]!r} is not 0..255")
     try:
-        _ = request.uri
+        uri = request.uri
     except UriError as problem:
         raise SipSyntaxError("request-uri", str(problem)) from None
+    if isinstance(uri, SipUri) and uri.headers:
+        # RFC 3261 table 1: headers have no place in a Request-URI; RFC 4475 3.1.2.11 smuggles a Route that way.
+        raise SipSyntaxError("request-uri", "a Request-URI with headers")
+    for contact in request.header_list("Contact"):
+        if contact != "*":
+            NameAddr.parse(contact)
     if request.from_.tag == "" or request.to.tag == "":
         raise SipSyntaxError("tag", "a tag without a value")
     return request
