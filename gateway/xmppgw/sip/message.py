@@ -814,6 +814,8 @@ def _check_headers(message: Message, limits: Limits) -> None:
     for name in _MANDATORY:
         if not message.header(name):
             raise SipSyntaxError("header-missing", f"{name} is missing or empty")
+    if not message.vias:
+        raise SipSyntaxError("via", "a Via without a value")
     if len(message.vias) > limits.via_fields:
         raise SipSyntaxError("via-count", f"more than {limits.via_fields} Via values")
     if _CALL_ID.fullmatch(message.call_id) is None:

@@ -7,7 +7,7 @@ import string
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.sip.wire import connection, request, with_method
+from tests.unit.sip.wire import SOUND, connection, request, with_method
 
 from xmppgw.sip.connection import Event, MustClose, OutgoingRequest
 from xmppgw.sip.message import (
@@ -41,6 +41,7 @@ SEEDS = (
     b"\r\n",
     b"<" * 40,
 )
+PIECES = (b"\r\n", b"\x00", b"\r", b"\n", b" ", b'"', b"\xff", b":", b",", b";", b"<", b">", b"\\", b"\r\n ", b"%")
 TOKEN_CHARACTERS = string.ascii_letters + string.digits + "-.!%*_+`'~"
 tokens = st.text(TOKEN_CHARACTERS, min_size=1, max_size=20)
 anything = st.text(max_size=80)
@@ -63,7 +64,7 @@ def byte_streams(draw: st.DrawFn) -> bytes:
         elif action == "drop":
             del data[position]
         elif action == "insert":
-            data[position:position] = draw(st.sampled_from([b"\r\n", b"\x00", b"\r", b"\n", b" ", b'"', b"\xff", b":"]))
+            data[position:position] = draw(st.sampled_from(PIECES))
         else:
             del data[position : position + draw(st.integers(1, 60))]
     return bytes(data)
@@ -85,6 +86,22 @@ def test_any_chunking_gives_the_same_events_and_the_same_answers(data: bytes, cu
     whole = run([data])
     assert run(chunks) == whole
     assert run([data[n : n + 1] for n in range(len(data))]) == whole
+
+
+NAMES = [field.partition(":")[0] for field in SOUND]
+SPOILT = st.lists(
+    st.sampled_from([*PIECES, b"sip:", b"a", b"1", b"SIP/2.0/TLS", b"=", b"@", b"tag", b"\t"]), max_size=8
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(NAMES), SPOILT.map(b"".join), st.booleans())
+def test_no_header_value_makes_a_connection_raise(name: str, value: bytes, as_response: bool) -> None:
+    """Every header in turn holds pieces of grammar in any order."""
+    line = "SIP/2.0 200 OK" if as_response else "MESSAGE sip:juliet@partner1.example SIP/2.0"
+    sip = connection()
+    sip.receive(request(line=line, instead={name: value.decode("utf-8", "surrogateescape")}), 1.0)
+    sip.receive(request(line=line, extra=(f"{name}: {value.decode('utf-8', 'surrogateescape')}",)), 1.0)
 
 
 @settings(max_examples=300, deadline=None)
