@@ -27,6 +27,9 @@ from lab_provider.places import NETNS, Places, write_private
 
 BOOT_SECONDS = 90.0  # multi-user.target takes under 1 s alone, some seconds while ten others boot on two cores
 STOP_SECONDS = 10.0  # what a host may take to power off before its plug is pulled
+# Every booted host holds a dozen inotify instances of root's; the kernel's default of 128 is used up by the eleventh.
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 1024
 _started: dict[str, subprocess.Popen[bytes]] = {}
 _started_lock = threading.Lock()
 
@@ -214,6 +217,8 @@ def boot(places: Places, name: str, recipe: image.Recipe) -> None:
     if running(places, name) is not None:
         stop(places, name)
     home = places.host(name)
+    if int(INOTIFY.read_text()) < INOTIFY_INSTANCES:
+        INOTIFY.write_text(str(INOTIFY_INSTANCES))
     for group in places.control_groups(name):
         group.mkdir(parents=True, exist_ok=True)
     join = "\n".join(f"echo 0 > {group}/cgroup.procs" for group in places.control_groups(name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import dns.name
@@ -193,3 +194,22 @@ def test_the_emergency_exit_needs_no_state(lab: Stack) -> None:
     assert remove_everything(lab.places) == []
     assert lab.traces() == []
     assert not Path(lab.places.lab).exists()
+
+
+def test_the_real_engine_takes_over_the_standalone_state(stack: Stack) -> None:
+    """`pulumi stack import` of our file, and then nothing is left to do."""
+    if stack.engine != "pulumi":
+        pytest.skip("needs the real engine; the pulumi run of this test is the one that counts")
+    stack.hosts, stack.federation = list(HOSTS), lambda text: text
+    stack.run("destroy")
+    stack.engine = "standalone"
+    try:
+        stack.up()
+    finally:
+        stack.engine = "pulumi"
+    stack.prepare()
+    command = ["pulumi", "--cwd", str(stack.work / "config"), "stack", "import", "--stack", "lab", "--non-interactive"]
+    state = stack.places.lab / "state" / "lab.json"
+    subprocess.run([*command, "--file", str(state)], env=stack.environment(), check=True, capture_output=True)
+    outcome = stack.up()
+    assert set(outcome.counts) == {"same"}, outcome.text

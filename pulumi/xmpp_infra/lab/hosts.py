@@ -11,6 +11,7 @@ from xmpp_infra.config import StackConfig
 from xmpp_infra.lab import people, servers
 from xmpp_infra.lab.certificates import LabCertificates
 from xmpp_infra.lab.content import FileSpec, HostContent
+from xmpp_infra.lab.dns import record_sets
 from xmpp_infra.lab.network import LabNetwork
 from xmpp_infra.lab.resources import FileArgs, Host, InterfaceArgs
 
@@ -36,10 +37,7 @@ def content(config: StackConfig, host: str) -> HostContent:
 
 
 def _common_files(config: StackConfig, host: str) -> dict[str, FileSpec]:
-    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-    # The host's own name only: every other name is asked of the lab's resolver, as it would be elsewhere.
-    network = next(iter(config.hosts[host].addresses))
-    lines += [f"{address} {host}" for address in config.both(config.hosts[host].addresses[network][0])]
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback", *_own_names(config, host)]
     files = {
         "/etc/hosts": FileSpec("\n".join(lines) + "\n"),
         "/etc/ssh/sshd_config.d/lab.conf": FileSpec(SSHD),
@@ -48,6 +46,16 @@ def _common_files(config: StackConfig, host: str) -> dict[str, FileSpec]:
         resolver = f"nameserver {config.dns.resolver}\noptions timeout:1 attempts:3\n"
         files["/etc/resolv.conf"] = FileSpec(resolver)
     return files
+
+
+def _own_names(config: StackConfig, host: str) -> list[str]:
+    """The host's own name, known before any name server runs; every other name is asked of the resolver."""
+    rows = [] if config.dns is None else [row for rows in record_sets(config, config.dns).values() for row in rows]
+    own = [row for row in rows if row.type in ("A", "AAAA") and row.name.partition(".")[0] == host]
+    if own:
+        return [f"{address} {row.name} {host}" for row in own for address in row.values]
+    network = next(iter(config.hosts[host].addresses))
+    return [f"{address} {host}" for address in config.both(config.hosts[host].addresses[network][0])]
 
 
 class LabHosts(pulumi.ComponentResource):

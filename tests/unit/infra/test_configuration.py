@@ -142,6 +142,8 @@ def test_every_host_has_content_without_a_secret_in_it(values: dict[str, Value])
     assert "nftables.service" in contents["fw1"].units
     assert "people.service" in contents["users"].units
     assert all("/etc/resolv.conf" in carried.files for carried in contents.values())
+    assert "198.51.100.90 users.corp.example users\n" in contents["users"].files["/etc/hosts"].content
+    assert "203.0.113.11 partner1\n" in contents["partner1"].files["/etc/hosts"].content
     # Certificates are named once in the whole lab, since each is one file on the controller.
     names = [spec.name for carried in contents.values() for spec in carried.certificates]
     assert len(names) == len(set(names))
