@@ -68,6 +68,7 @@ class Edge:
         )
         self._link_context: ReloadableContext | None = None
         self._draining: asyncio.Task[bool] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self.link_port = 0
         self.metrics_port = 0
         self.ports: list[int] = []
@@ -120,6 +121,8 @@ class Edge:
                 closed += 1
         context.outbound.reconcile()
         context.hub.reconcile()
+        if not self._sockets and settings.federation_enabled != earlier.federation_enabled:
+            self._listening = asyncio.get_running_loop().create_task(self._listen_again())
         self._log.info(
             "reloaded",
             federation_enabled=settings.federation_enabled,
@@ -199,6 +202,15 @@ class Edge:
         )
         return Dialer(resolver, connect_seconds=limits.connect_seconds, delay_seconds=limits.attempt_delay_seconds)
 
+    async def _listen_again(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        try:
+            await self._listen()
+        except OSError as error:
+            self._log.failure("listen-failed", reason=str(error))
+
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         make = lambda: accept(self.context)  # noqa: E731 - a factory in the form that asyncio wants
@@ -207,7 +219,7 @@ class Edge:
                 # A copy: closing the server must not close what belongs to systemd.
                 server = await loop.create_server(make, sock=listener.dup(), backlog=BACKLOG)
                 self._servers.append(server)
-        else:
+        elif self.context.settings.federation_enabled:
             for endpoint in self.context.settings.listen:
                 server = await loop.create_server(make, endpoint.address, endpoint.port, backlog=BACKLOG)
                 self._servers.append(server)
@@ -275,10 +287,12 @@ class Edge:
         remote = _domain(request, "partner", None)
         local = _domain(request, "local", next(iter(sorted(context.partners.own_domains))))
         if context.partners.policy(local, remote) is None:
-            raise ControlRefusal(f"{remote} is not a partner of {local}, or federation is not enabled")
+            reason = f"{remote} is not a partner of {local}, or federation is not enabled"
+            raise ControlRefusal(reason, {"stage": "policy"})
         attempt = await context.outbound.connect(local, remote)
         if attempt.stream is None:
-            raise ControlRefusal(f"{attempt.condition}: {attempt.text}")
+            facts: dict[str, Json] = {"stage": attempt.stage, "condition": attempt.condition}
+            raise ControlRefusal(f"{attempt.condition}: {attempt.text}", facts)
         stream = attempt.stream.stream
         method = stream.method.value
         outcome = "S" if method == "external" else "T" if stream.encrypted else "C"

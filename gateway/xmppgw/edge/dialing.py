@@ -24,10 +24,14 @@ MAXIMUM_ATTEMPTS = 16
 
 
 class CannotConnect(Exception):  # noqa: N818 - an outcome
-    """No connection. `condition` is the stanza error of RFC 6120 10.4.3; `temporary`: it may work later."""
+    """No connection.
 
-    def __init__(self, condition: str, text: str, *, temporary: bool) -> None:
+    `condition` is the stanza error of RFC 6120 10.4.3; `temporary`: it may work later; `stage`: `resolve` or `connect`.
+    """
+
+    def __init__(self, condition: str, text: str, *, temporary: bool, stage: str = "resolve") -> None:
         super().__init__(text)
+        self.stage = stage
         self.condition = condition
         self.temporary = temporary
 
@@ -130,7 +134,8 @@ class Dialer:
                     else:
                         attempts[asyncio.create_task(self._attempt(address, make))] = address
                 if not attempts:
-                    raise CannotConnect("remote-server-timeout", "; ".join(problems) or "no address", temporary=True)
+                    text = "; ".join(problems) or "no address"
+                    raise CannotConnect("remote-server-timeout", text, temporary=True, stage="connect")
                 done, _ = await asyncio.wait(
                     attempts, timeout=None if exhausted else self._delay, return_when=asyncio.FIRST_COMPLETED
                 )

@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
 
 
 async def _serve(settings: EdgeSettings, path: Path) -> int:
-    log = Log("edge", settings.node)
+    log = Log("edge", settings.node, gather=True)
     edge = Edge(settings, log, sockets=inherited_sockets())
 
     def reload() -> str:

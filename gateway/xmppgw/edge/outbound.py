@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,10 +30,13 @@ from xmppgw.xmpp.stream import (
     DialbackOutcome,
     DialbackRequest,
     Origin,
+    Output,
     Pair,
     Remarked,
+    SendData,
     SendReply,
     StanzaReceived,
+    StartTls,
 )
 
 #: A partner that takes nothing for this long has its stream closed.
@@ -76,6 +79,9 @@ class CarrierStream(StreamDriver):
         self._partner = partner
         #: Done when the stream is authenticated (None) or has ended before that.
         self.ready: asyncio.Future[Closed | None] = self._loop.create_future()
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        #: How far the negotiation got, for whoever asks why it ended.
+        self.stage = "stream"
 
     @property
     def stream(self) -> OutgoingStream:
@@ -102,6 +108,17 @@ class CarrierStream(StreamDriver):
     def partner_of(self, domain: str) -> Partner | None:
         """Find the partner."""
         return self._partner
+
+    def obey(self, outputs: Sequence[Output]) -> None:
+        """Do what the machine asks for, and note how far the negotiation has got."""
+        for output in outputs:
+            if isinstance(output, StartTls):
+                self.stage = "tls"
+            elif isinstance(output, SendData) and output.data.startswith(b"<auth "):
+                self.stage = "sasl"
+            elif isinstance(output, SendData) and output.data.startswith(b"<db:result "):
+                self.stage = "dialback"
+        super().obey(outputs)
 
     def drained(self) -> None:
         """All that was written has left."""
@@ -154,6 +171,7 @@ class CarrierStream(StreamDriver):
         )
         if not self.ready.done():
             self.ready.set_result(closed)
+        self.gone.set_result(None)
         self._lane.stream_over(self, closed)
 
 
@@ -165,6 +183,8 @@ class Attempt:
     condition: str = ""
     text: str = ""
     temporary: bool = True
+    #: How far it got: policy, resolve, connect, stream, tls, sasl, dialback.
+    stage: str = "stream"
 
 
 class OutboundLane:
@@ -224,6 +244,8 @@ class OutboundLane:
         """Bring the stream up if it is not, also while a pause after a failure lasts, and say what came of it."""
         if self._stream is not None and self._stream.stream.can_send:
             return Attempt(self._stream)
+        if self._stream is not None:
+            await asyncio.shield(self._stream.gone)
         self._retry_at = 0.0
         return await asyncio.shield(self._bring_up())
 
@@ -255,10 +277,12 @@ class OutboundLane:
         edge = self.edge
         partner = edge.partners.find(self.remote)
         if partner is None or edge.tls is None or self.local not in edge.partners.own_domains:
-            return Attempt(None, "remote-server-not-found", "the domain is not a partner", temporary=False)
+            text = "the domain is not a partner"
+            return Attempt(None, "remote-server-not-found", text, temporary=False, stage="policy")
         external = True
         addresses = self._dialer.addresses(partner, self.remote)
         last: Closed | None = None
+        stream: CarrierStream | None = None
         try:
             async with asyncio.timeout(BRING_UP_SECONDS):
                 while True:
@@ -278,10 +302,13 @@ class OutboundLane:
                         external = False
                         addresses = self._dialer.addresses(partner, self.remote)
                     elif last.origin not in {Origin.TRANSPORT, Origin.TIMER}:
-                        return Attempt(None, last.bounce, last.text, temporary=last.bounce == "remote-server-timeout")
+                        temporary = last.bounce == "remote-server-timeout"
+                        return Attempt(None, last.bounce, last.text, temporary=temporary, stage=stream.stage)
         except CannotConnect as problem:
-            text = last.text if last is not None else str(problem)
-            return Attempt(None, problem.condition, text, temporary=problem.temporary)
+            if last is not None and stream is not None:
+                # An address answered; what it then did says more than that there is no further one.
+                return Attempt(None, problem.condition, last.text, temporary=problem.temporary, stage=stream.stage)
+            return Attempt(None, problem.condition, str(problem), temporary=problem.temporary, stage=problem.stage)
         except TimeoutError:
             return Attempt(None, "remote-server-timeout", f"no stream after {BRING_UP_SECONDS:g} s")
 

@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
 
 
 async def _serve(settings: FrontEndSettings, path: Path) -> int:
-    log = Log("frontend", settings.node)
+    log = Log("frontend", settings.node, gather=True)
     front_end = FrontEnd(settings, log, sockets=inherited_sockets())
 
     def reload() -> str:

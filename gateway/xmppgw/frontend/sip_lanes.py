@@ -19,7 +19,7 @@ from xmppgw.store.interface import Defer, Finish, Hold, Item
 from xmppgw.translate.addresses import UnmappableAddressError
 from xmppgw.translate.errors import failure_from_status
 from xmppgw.translate.messages import Deliver, StanzaPolicy, from_stanza, notice_request, to_request
-from xmppgw.translate.neutral import Failure, Notice
+from xmppgw.translate.neutral import Failure, Message, Notice
 from xmppgw.xmpp.address import JID
 
 #: Holder of an item that may be on its way to the platform.
@@ -51,6 +51,8 @@ class SipLanes:
         #: Lanes whose head could leave but for the number of requests outstanding.
         self._waiting: deque[str] = deque()
         self.outstanding = 0
+        #: What intake has read already of items that leave with their commit; no more than may be outstanding.
+        self._read: dict[int, Message] = {}
 
     def load(self, items: list[Item]) -> None:
         """Take over what an earlier process left; what it held may have been delivered and is returned."""
@@ -67,11 +69,17 @@ class SipLanes:
         for name in list(self._lanes):
             self._pump(name)
 
+    def read(self, item: int, message: Message) -> None:
+        """Before `prepare`: what the stanza of that item says, so that it need not be parsed again at once."""
+        if len(self._read) < self._gateway.settings.limits.sip_outstanding:
+            self._read[item] = message
+
     def prepare(self, item: Item) -> Item:
         """Before the commit of a new item: hold it at once if it can leave at once."""
         lane = self._lanes.setdefault(item.lane, _Lane())
         lane.uncommitted += 1
         if lane.busy or lane.items or lane.uncommitted > 1 or not self._may_send():
+            self._read.pop(item.id, None)
             return item
         lane.busy = True
         self.outstanding += 1
@@ -90,6 +98,7 @@ class SipLanes:
                 return
             lane.items.append(item)
         elif held:
+            self._read.pop(item.id, None)
             lane.busy = False
             self.outstanding -= 1
         self._pump(item.lane)
@@ -147,14 +156,17 @@ class SipLanes:
             task = self._loop.create_task(self._send_notice(item))
             task.add_done_callback(lambda done: gateway.fail(error) if (error := done.exception()) else None)
             return
-        decision = from_stanza(stanza_of(kept(item.payload, StanzaKept).data), StanzaPolicy())
-        if not isinstance(decision, Deliver):
-            # Written by another version with other rules.
-            self._end(item, Failure("internal-server-error", "the message cannot be read any more"))
-            return
+        message = self._read.pop(item.id, None)
+        if message is None:
+            decision = from_stanza(stanza_of(kept(item.payload, StanzaKept).data), StanzaPolicy())
+            if not isinstance(decision, Deliver):
+                # Written by another version with other rules.
+                self._end(item, Failure("internal-server-error", "the message cannot be read any more"))
+                return
+            message = decision.message
         try:
             request = to_request(
-                decision.message, call_id=f"{gateway.token()}@{gateway.settings.node}", from_tag=gateway.token()
+                message, call_id=f"{gateway.token()}@{gateway.settings.node}", from_tag=gateway.token()
             )
         except UnmappableAddressError as problem:
             self._end(item, Failure("service-unavailable", str(problem)))

@@ -125,6 +125,12 @@ class XmppLanes:
             elif held.ask_again:
                 held.ask_again = False
                 self._send(held.item)
+        for lane in self._lanes.values():
+            # Whatever kept a partner from being reached, this process of the edge has not tried yet.
+            lane.not_before = 0.0
+            if lane.timer is not None:
+                lane.timer.cancel()
+                lane.timer = None
         self.pump_all()
 
     def untouched(self, deliveries: list[str]) -> None:

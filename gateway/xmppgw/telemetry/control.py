@@ -25,7 +25,11 @@ MAXIMUM_CLIENTS = 16
 
 
 class ControlRefusal(Exception):  # noqa: N818 - an answer, not a fault
-    """A command that cannot be done; the text goes to whoever asked."""
+    """A command that cannot be done; the text and the facts go to whoever asked."""
+
+    def __init__(self, reason: str, facts: Mapping[str, Json] | None = None) -> None:
+        super().__init__(reason)
+        self.facts: dict[str, Json] = dict(facts or {})
 
 
 class ControlServer:
@@ -91,4 +95,4 @@ class ControlServer:
         try:
             return {"ok": True, **await command(fields)}
         except ControlRefusal as refusal:
-            return {"ok": False, "reason": str(refusal)}
+            return {"ok": False, "reason": str(refusal), **refusal.facts}

@@ -58,6 +58,7 @@ async def run(daemon: Daemon, reload: Reload, log: Log, *, stop_seconds: float) 
     watchdog.cancel()
     systemd.notify("STOPPING=1")
     if failing.done():
+        log.flush()
         return 1
     failing.cancel()
     try:
@@ -66,6 +67,8 @@ async def run(daemon: Daemon, reload: Reload, log: Log, *, stop_seconds: float) 
     except TimeoutError:
         log.failure("stop-timeout", reason=f"not finished after {stop_seconds:g} s")
         return 1
+    finally:
+        log.flush()
     return 0
 
 
