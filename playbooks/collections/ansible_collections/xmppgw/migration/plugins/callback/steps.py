@@ -10,7 +10,7 @@ import time
 
 from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as Default
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import steps_file
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, steps_file
 
 DOCUMENTATION = r"""
 name: steps
@@ -123,6 +123,11 @@ class CallbackModule(Default):
         if self._display.verbosity:
             super().v2_runner_on_skipped(result)
 
+    def v2_on_file_diff(self, result):
+        """A step's plan is shown below its banner, in words; other differences as they are."""
+        if "held" not in result.result:
+            super().v2_on_file_diff(result)
+
     def v2_runner_item_on_skipped(self, result):
         """See v2_runner_on_skipped."""
 
@@ -136,6 +141,9 @@ class CallbackModule(Default):
         facts = result.result
         if self.current and self.current.state == "announced" and "held" in facts:
             self._begin(facts["held"])
+            if facts.get("changed"):
+                self._show_plan(facts["actions"])
+            return
         waited = float(facts.get("waited_s") or 0) + sum(
             float(item.get("waited_s") or 0) for item in facts.get("results", []) if isinstance(item, dict)
         )
@@ -159,6 +167,13 @@ class CallbackModule(Default):
                     self._display.display(f"      {line}", color=constants.COLOR_CHANGED)
         if self._display.verbosity:
             super().v2_runner_on_ok(result)
+
+    def _show_plan(self, actions):
+        """In check mode, a step's planned actions count as its changes."""
+        self.current.changed = len(actions)
+        for item in actions:
+            self._display.display(f"  {item['what']}", color=constants.COLOR_CHANGED)
+            self._display.display(f"      {planner.show(item['before'])} -> {planner.show(item['after'])}")
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         """Show the failure as a sentence, then what was asked."""
