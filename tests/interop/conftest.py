@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -40,6 +41,18 @@ def stage(tmp_path_factory: pytest.TempPathFactory, authorities: Authorities) ->
         yield stage
     finally:
         stage.stop()
+
+
+@pytest.fixture(scope="session")
+def front_door(stage: Stage) -> Iterator[socket.socket]:
+    """The listening socket of our edge, open from before the first test to the end, as a socket unit's would be.
+
+    A port that refuses for a moment between two tests would make ejabberd refuse to try again for minutes.
+    """
+    with stage.inside():
+        door = socket.create_server((EDGE, 5269), backlog=64)
+    yield door
+    door.close()
 
 
 @pytest.fixture

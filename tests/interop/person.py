@@ -23,7 +23,7 @@ class Person(slixmpp.ClientXMPP):  # type: ignore[misc]
         self.enable_starttls = self.enable_direct_tls = False
         self.add_event_handler("session_start", self._on_start)
         self.add_event_handler("message", self.messages.put_nowait)
-        self.add_event_handler("message_error", lambda _: None)
+        self.add_event_handler("message_error", self.messages.put_nowait)
 
     async def come_online(self) -> None:
         self.enable_plaintext = True

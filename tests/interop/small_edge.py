@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -150,6 +151,7 @@ class SmallEdge:
 
     Attributes:
         domain: ours.
+        door: a listening socket, lent.
         hosts: address of each partner's server.
         policies: what may authenticate each partner.
         log: every output but bytes, with its session.
@@ -158,6 +160,7 @@ class SmallEdge:
     domain: str
     identity: Identity | None
     trust: TrustStore
+    door: socket.socket
     hosts: dict[str, str]
     policies: dict[str, PeerPolicy]
     limits: StreamLimits = field(default_factory=StreamLimits)
@@ -172,7 +175,7 @@ class SmallEdge:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def listen(self, address: str) -> None:
+    async def listen(self) -> None:
         loop = asyncio.get_running_loop()
         settings = IncomingSettings(
             frozenset({self.domain}), lambda _, remote: self.policies.get(remote), self.secret, self.limits
@@ -183,7 +186,7 @@ class SmallEdge:
             self.sessions.append(session)
             return session
 
-        self._server = await loop.create_server(accept, address, 5269)
+        self._server = await loop.create_server(accept, sock=self.door.dup())
 
     async def connect(self, remote: str, request: DialbackRequest | None = None) -> Session:
         settings = OutgoingSettings(

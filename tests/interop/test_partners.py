@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ import pytest
 from tests.interop.authorities import Authorities
 from tests.interop.person import Person
 from tests.interop.small_edge import SmallEdge
-from tests.interop.stage import EDGE, EJABBERD, EJABBERD_DOMAIN, OURS, PROSODY, PROSODY_DOMAIN
+from tests.interop.stage import EJABBERD, EJABBERD_DOMAIN, OURS, PROSODY, PROSODY_DOMAIN
 
 from xmppgw.tls.identity import Identity
 from xmppgw.tls.verify import TrustStore
@@ -26,7 +27,7 @@ MakeEdge = Callable[..., SmallEdge]
 
 
 @pytest.fixture
-async def make_edge(authorities: Authorities, on_stage: None) -> AsyncIterator[MakeEdge]:
+async def make_edge(authorities: Authorities, front_door: socket.socket, on_stage: None) -> AsyncIterator[MakeEdge]:
     """Edges with a serverAuth-only certificate of the public CA unless told otherwise."""
     edges = []
 
@@ -38,6 +39,7 @@ async def make_edge(authorities: Authorities, on_stage: None) -> AsyncIterator[M
             identity=identity,
             trust=TrustStore.from_pem(authorities.pem),
             hosts={PROSODY_DOMAIN: PROSODY, EJABBERD_DOMAIN: EJABBERD},
+            door=front_door,
             policies={PROSODY_DOMAIN: policy, EJABBERD_DOMAIN: policy},
         )
         edges.append(edge)
@@ -50,7 +52,7 @@ async def make_edge(authorities: Authorities, on_stage: None) -> AsyncIterator[M
 
 async def test_prosody_takes_our_certificate_and_delivers(make_edge: MakeEdge, juliet: Person) -> None:
     edge = make_edge(S)
-    await edge.listen(EDGE)
+    await edge.listen()
     session = await edge.connect(PROSODY_DOMAIN)
     authorised = await edge.wait(Authorised, by=session)
     assert isinstance(authorised, Authorised)
@@ -62,7 +64,7 @@ async def test_prosody_takes_our_certificate_and_delivers(make_edge: MakeEdge, j
 
 async def test_prosody_connects_by_srv_and_proves_itself_by_certificate(make_edge: MakeEdge, juliet: Person) -> None:
     edge = make_edge(S)
-    await edge.listen(EDGE)
+    await edge.listen()
     juliet.send_message(f"alice@{OURS}", "o romeo", mtype="chat")
     arrived = await edge.message("o romeo")
     assert (arrived.method, arrived.pair.sender, str(arrived.stanza.sender)) == (
@@ -74,7 +76,7 @@ async def test_prosody_connects_by_srv_and_proves_itself_by_certificate(make_edg
 
 async def test_prosody_returns_an_error_for_an_unknown_user(make_edge: MakeEdge, juliet: Person) -> None:
     edge = make_edge(S)
-    await edge.listen(EDGE)
+    await edge.listen()
     session = await edge.connect(PROSODY_DOMAIN)
     await edge.wait(Authorised, by=session)
     session.send(message(f"alice@{OURS}", f"nobody@{PROSODY_DOMAIN}", "anybody?", identifier="q1"))
@@ -85,7 +87,7 @@ async def test_prosody_returns_an_error_for_an_unknown_user(make_edge: MakeEdge,
 
 async def test_prosody_user_pings_our_domain(make_edge: MakeEdge, juliet: Person) -> None:
     edge = make_edge(S)
-    await edge.listen(EDGE)
+    await edge.listen()
     session = await edge.connect(PROSODY_DOMAIN)
     await edge.wait(Authorised, by=session)
     assert await juliet["xep_0199"].ping(OURS, timeout=20) > 0
@@ -103,7 +105,7 @@ async def test_prosody_says_why_it_refuses_a_self_signed_certificate(make_edge: 
 async def test_draining_prosody_loses_nothing(make_edge: MakeEdge, juliet: Person) -> None:
     """We close Prosody's stream in the middle of a burst; it opens another one."""
     edge = make_edge(S)
-    await edge.listen(EDGE)
+    await edge.listen()
     juliet.send_message(f"alice@{OURS}", "first", mtype="chat")
     await edge.message("first")
     for number in range(100):
@@ -123,7 +125,7 @@ async def test_draining_prosody_loses_nothing(make_edge: MakeEdge, juliet: Perso
 async def test_ejabberd_falls_back_to_dialback_and_delivers(make_edge: MakeEdge, romeo: Person) -> None:
     """ejabberd 23 wants clientAuth in our certificate, which public CAs no longer issue."""
     edge = make_edge(ST)
-    await edge.listen(EDGE)
+    await edge.listen()
     session = await edge.connect(EJABBERD_DOMAIN)
     authorised = await edge.wait(Authorised, by=session)
     assert isinstance(authorised, Authorised)
@@ -138,7 +140,7 @@ async def test_ejabberd_falls_back_to_dialback_and_delivers(make_edge: MakeEdge,
 
 async def test_ejabberd_takes_a_certificate_with_client_authentication(make_edge: MakeEdge, romeo: Person) -> None:
     edge = make_edge(S, client=True)
-    await edge.listen(EDGE)
+    await edge.listen()
     session = await edge.connect(EJABBERD_DOMAIN)
     authorised = await edge.wait(Authorised, by=session)
     assert isinstance(authorised, Authorised)
@@ -150,7 +152,7 @@ async def test_ejabberd_proves_itself_to_us(
     make_edge: MakeEdge, romeo: Person, policy: PeerPolicy, method: Method
 ) -> None:
     edge = make_edge(policy)
-    await edge.listen(EDGE)
+    await edge.listen()
     romeo.send_message(f"bob@{OURS}", "see how she leans", mtype="chat")
     arrived = await edge.message("see how she leans")
     assert (arrived.method, arrived.pair.sender) == (method, EJABBERD_DOMAIN)
@@ -159,7 +161,7 @@ async def test_ejabberd_proves_itself_to_us(
 
 async def test_prosody_proves_itself_by_dialback_where_that_is_all_we_take(make_edge: MakeEdge, juliet: Person) -> None:
     edge = make_edge(T)
-    await edge.listen(EDGE)
+    await edge.listen()
     juliet.send_message(f"alice@{OURS}", "by any other name", mtype="chat")
     arrived = await edge.message("by any other name")
     assert arrived.method is Method.DIALBACK
