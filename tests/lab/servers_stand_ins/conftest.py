@@ -86,12 +86,15 @@ class Traffic:
 
 @pytest.fixture
 def traffic(lab: Lab):
-    """A context: numbered messages flow between the pairs while its block runs, and are counted at its end."""
+    """A context: numbered messages flow between the pairs while its block runs, and are counted at its end.
+
+    With `count` exactly so many are sent in each direction, and the block may end earlier.
+    """
 
     @contextmanager
     def flow(
         pairs: list[tuple[str, str]],
-        count: int = 20,
+        count: int | None = None,
         rate: float = 20.0,
         proxy: str = LAB.pools[1].address.ipv4,
         elsewhere: bool = False,
@@ -118,7 +121,7 @@ def traffic(lab: Lab):
             raise AssertionError(f"traffic did not begin: {first}{process.communicate()}")
         seen = Traffic()
         yield seen
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate("stop\n", timeout=120)
         assert process.returncode == 0, f"traffic failed:\n{output}{errors}"
         seen.result.update(json.loads(output))
 

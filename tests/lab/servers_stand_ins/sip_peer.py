@@ -1,6 +1,7 @@
 """Runs on fe1: SIP over mutual TLS without any SIP library, as the new gateway's stand-in in tests of the platforms.
 
-    sip_peer.py sink                       answers every MESSAGE 202, appends its body to /root/sink.txt
+    sip_peer.py sink SECONDS               answers every MESSAGE 202, appends its body to /root/sink.txt; the first
+                                           connection waits SECONDS, as behind a socket unit whose service restarts
     sip_peer.py ask CERTIFICATE HOST < request      sends one request, prints the status line
 
 CERTIFICATE is the stem of /root/STEM.crt and .key, or "none". Only the Python of a plain lab host is there.
@@ -12,6 +13,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from pathlib import Path
 
 AUTHORITY = "/etc/ssl/lab/private-ca.pem"
@@ -42,7 +44,7 @@ def answer_all(context, plain):
         return
 
 
-def sink():
+def sink(pause):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain("/root/gateway.crt", "/root/gateway.key")
     context.load_verify_locations(AUTHORITY)
@@ -50,6 +52,7 @@ def sink():
     listener = socket.create_server(("198.51.100.80", 5061))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+    time.sleep(pause)
     while True:
         plain, _ = listener.accept()
         threading.Thread(target=answer_all, args=(context, plain), daemon=True).start()
@@ -71,4 +74,4 @@ def ask(certificate, host):
 
 
 if __name__ == "__main__":
-    sink() if sys.argv[1] == "sink" else ask(*sys.argv[2:4])
+    sink(float(sys.argv[2])) if sys.argv[1] == "sink" else ask(*sys.argv[2:4])

@@ -86,10 +86,13 @@ class Lab:
         return found
 
     @contextmanager
-    def sink(self) -> Iterator[None]:
-        """While inside, fe1 takes every SIP MESSAGE (202) and appends its body to /root/sink.txt."""
+    def sink(self, pause: float = 0.0) -> Iterator[None]:
+        """While inside, fe1 takes every SIP MESSAGE (202) and appends its body to /root/sink.txt.
+
+        Connections made in the first `pause` seconds wait, as behind a socket unit whose service is restarting.
+        """
         self.run("fe1", "systemd-run", "-q", "--unit=sink", "--property=Type=notify", "--property=NotifyAccess=all",
-                 "/usr/bin/python3", "/root/sip_peer.py", "sink")  # fmt: skip
+                 "/usr/bin/python3", "/root/sip_peer.py", "sink", str(pause))  # fmt: skip
         try:
             yield
         finally:

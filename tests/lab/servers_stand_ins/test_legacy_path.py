@@ -15,8 +15,9 @@ PAIRS = [("alice@corp.example", "juliet@partner1.example"), ("bob@corp.example",
 LEGACY_ADDRESSES = {LAB.legacy_address.ipv4, LAB.legacy_address.ipv6}
 
 
-def assert_all_arrived(seen, count: int) -> None:
-    assert seen.sent == count * len(PAIRS) * 2
+def assert_all_arrived(seen, count: int | None = None) -> None:
+    assert seen.sent
+    assert count is None or seen.sent == count * len(PAIRS) * 2
     assert seen.lost == []
     assert seen.doubled == []
     assert seen.errors == {}
@@ -24,7 +25,7 @@ def assert_all_arrived(seen, count: int) -> None:
 
 
 def test_text_goes_both_ways_through_the_legacy_gateway(lab: Lab, traffic) -> None:
-    with traffic(PAIRS, count=50, rate=20) as seen:
+    with traffic(PAIRS, count=50) as seen:
         pass
     assert_all_arrived(seen, 50)
     assert seen.through == {LAB.legacy_fqdn: 100}
@@ -47,7 +48,7 @@ def test_a_partner_tells_through_which_address_each_message_came(lab: Lab, traff
 
 def test_closing_the_partners_streams_loses_nothing(lab: Lab, traffic) -> None:
     closed = []
-    with traffic(PAIRS, count=160, rate=20) as seen:
+    with traffic(PAIRS) as seen:
         for partner in LAB.partners * 2:
             command = f"s2s:close('{partner.domain}','{LAB.sip_domain}')"
             eventually(
@@ -58,7 +59,7 @@ def test_closing_the_partners_streams_loses_nothing(lab: Lab, traffic) -> None:
             )
             closed.append(lab.run("legacy1", "prosodyctl", "shell", command).splitlines()[-1])
     assert closed == ["OK: Closed 1 s2s session"] * 4
-    assert_all_arrived(seen, 160)
+    assert_all_arrived(seen)
 
 
 @pytest.mark.parametrize("value", [LAB.pools[1].host, LAB.pools[1].fqdn])
@@ -72,12 +73,12 @@ def test_a_moved_user_is_served_by_the_other_platform(lab: Lab, traffic, tables:
 
 
 def test_moving_users_between_the_platforms_loses_nothing(lab: Lab, traffic, tables: None) -> None:
-    with traffic(PAIRS, count=120, rate=20) as seen:
+    with traffic(PAIRS) as seen:
         for home in (LAB.pools[1], LAB.pools[0], LAB.pools[1]):
             for user in ("alice", "bob"):
                 for pool in LAB.pools:
                     lab.rpc(pool.host, "htable.sets", "homing", user, home.host)
-    assert_all_arrived(seen, 120)
+    assert_all_arrived(seen)
 
 
 def test_a_message_to_an_unknown_user_comes_back_in_both_directions(lab: Lab, traffic) -> None:

@@ -1,6 +1,7 @@
 """Runs on host users: numbered two-way traffic between SIP users and XMPP users, with what came of every message.
 
 Reads its orders as one JSON line, prints "ready" when every XMPP user is on line, and at the end one JSON object.
+A second line of input ends the sending if the orders name no count.
 It plays the agent for Kamailio (port 8088) and is a slixmpp client for each XMPP user; people.service must be stopped.
 """
 
@@ -117,7 +118,9 @@ async def main():
         await asyncio.wait_for(person.online.wait(), 20)
     print("ready", flush=True)
     calls, began, number = [], time.time(), 0
-    while number < orders["count"]:
+    # With no count it goes on until its next line of input.
+    stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    while not stop.done() if orders["count"] is None else number < orders["count"]:
         for sip, xmpp in orders["pairs"]:
             calls.append(
                 asyncio.ensure_future(send_sip(tally, orders["proxy"], sip, xmpp, f"{sip} to {xmpp} {number}"))
