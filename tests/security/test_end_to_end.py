@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.security.world import OWN, World, world_of
+
 from xmppgw.xmpp.element import NS_PING, NS_SERVER, Element
 from xmppgw.xmpp.stanza import error_reply
 
@@ -139,15 +139,19 @@ async def test_a_platform_that_is_overloaded_is_asked_again(world: World) -> Non
     assert not world.partner1.stanzas.items, "no error was sent"
 
 
-async def test_one_message_at_a_time_goes_to_one_user(world: World) -> None:
-    world.platform.answer = lambda request: 0  # never
-    leg = await world.partner1.authenticated()
-    for number in range(3):
-        leg.send(world.partner1.message(f"alice {number}", number=f"a{number}"))
-        leg.send(world.partner1.message(f"bob {number}", number=f"b{number}", to=f"bob@{OWN}"))
-    await world.platform.requests.count(2)
-    # A third would have been sent with the second: both were committed before.
-    assert sorted(world.platform.bodies()) == ["alice 0", "bob 0"]
+async def test_one_message_at_a_time_goes_to_one_user(tmp_path: Path) -> None:
+    async def hurried(world: World) -> None:
+        world.front_end_limits["drain_seconds"] = 0.1
+
+    async with world_of(tmp_path, hurried) as world:
+        world.platform.answer = lambda request: 0  # never
+        leg = await world.partner1.authenticated()
+        for number in range(3):
+            leg.send(world.partner1.message(f"alice {number}", number=f"a{number}"))
+            leg.send(world.partner1.message(f"bob {number}", number=f"b{number}", to=f"bob@{OWN}"))
+        leg.send(world.partner1.message("carol", number="c", to=f"carol@{OWN}"))
+        await world.platform.requests.until(lambda _: "carol" in world.platform.bodies(), "the last one's first")
+        assert sorted(world.platform.bodies()) == ["alice 0", "bob 0", "carol"]
 
 
 async def test_a_repeated_sip_request_is_accepted_again_and_delivered_once(world: World) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.security.world import OWN, PATIENCE, FakePartner, World, eventually, world_of
+
 from xmppgw.link.connection import Connection
 from xmppgw.link.messages import StanzaArrived, encode_message
 from xmppgw.tls.context import mutual_context

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.security.world import OWN, FakePartner, World, eventually
+
 from xmppgw.xmpp.stream import Authorised
 
 NUMBER = 250
@@ -42,7 +43,7 @@ async def from_platform(world: World, number: int = NUMBER) -> list[str]:
         with contextlib.suppress(ConnectionError, OSError):
             transactions[await world.platform.send(f"s{each}")] = f"s{each}"
         await asyncio.sleep(PAUSE)
-    answered = {transaction: status for transaction, status in world.platform.responses.items}
+    answered = dict(world.platform.responses.items)
     if set(transactions) - set(answered):
         # What was cut off with its connection gets no answer any more; give the rest a moment of its own.
         with contextlib.suppress(AssertionError):
@@ -171,7 +172,7 @@ async def test_what_was_accepted_is_delivered_once_or_returned_once_when_the_fro
         bodies = [body for body in world.partner1.bodies() if body.startswith("s")]
         assert len(bodies) == len(set(bodies)), "none doubled"
         assert delivered
-        # Returned though delivered is possible where nobody can know; it is rare and never more than what was in flight.
+        # Returned though delivered is possible where nobody can know; it is rare, and no more than was in flight.
         assert len(returned_to_partner()) <= 3
     finally:
         assert await process.kill(signal.SIGTERM) == 0

@@ -502,7 +502,8 @@ class World:
         self.secret_file.write_text(secrets.token_hex(32))
         self.partners: list[dict[str, Any]] = []
         self._edge_port = 0
-        self._link_port = 0
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._link_port = int(free.getsockname()[1])
         self._sip_port = 0
         #: Held by "systemd": a daemon that restarts refuses nobody.
         self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(2)]
