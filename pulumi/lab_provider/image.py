@@ -285,10 +285,10 @@ def _locked(path: Path) -> Iterator[None]:
 def enter(cache: Path, name: str, command: Sequence[str], *, with_network: bool) -> int:
     """Run a command as root in a throw-away copy of an image (changes vanish); returns its exit status."""
     lower = ":".join(str(path) for path in layers(RECIPES[name], cache))
-    script = f"""
+    script = """
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
-mount -t overlay overlay -o lowerdir={lower},upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
+mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/root
 cd /mnt/root
 mount -t proc proc proc; mount -t tmpfs tmpfs tmp; mount -t tmpfs tmpfs run; mount --rbind /dev dev
 [ ! -d /sys ] || mount --rbind /sys sys
@@ -299,7 +299,7 @@ exec chroot . "$@"
         isolation.append("--net")
         script = "ip link set lo up\n" + script
     whole = ["unshare", *isolation, "/bin/sh", "-euc", script, "enter", *(command or ["/bin/bash"])]
-    return subprocess.run(whole, check=False).returncode
+    return subprocess.run(whole, env={**os.environ, "LOWER": lower}, check=False).returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -119,7 +119,7 @@ class RecordSet(Kind[RecordSetInputs]):
         """Gone when the primary answers that there is none; a primary that does not answer changes nothing."""
         try:
             seen = self._query(inputs, seconds=0.5)
-        except (OSError, dns.exception.DNSException, namespace.NamespaceError):
+        except (OSError, dns.exception.DNSException, namespace.NamespaceError, ResourceError):
             return outputs
         return outputs if seen is not None else None
 
@@ -146,6 +146,9 @@ class RecordSet(Kind[RecordSetInputs]):
     def _query(self, inputs: RecordSetInputs, seconds: float = ANSWER_SECONDS) -> dns.rrset.RRset | None:
         question = dns.message.make_query(inputs.name, inputs.type)
         answer = _inside(self, lambda: dns.query.udp(question, inputs.primary, timeout=seconds))
+        # SERVFAIL and REFUSED say nothing about the RRset; taking them for absence would write the first SRV again.
+        if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            raise ResourceError(f"{inputs.primary} answers {dns.rcode.to_text(answer.rcode())} to {inputs.name}")
         owner, kind = dns.name.from_text(inputs.name), dns.rdatatype.from_text(inputs.type)
         return answer.get_rrset(answer.answer, owner, dns.rdataclass.IN, kind)
 

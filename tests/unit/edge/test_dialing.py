@@ -32,7 +32,7 @@ async def names() -> AsyncIterator[Names]:
 
 
 async def dialer(names: Names) -> Dialer:
-    return Dialer(Resolver(["127.0.0.1"], await names.start(), seconds=0.3), connect_seconds=2.0, delay_seconds=0.02)
+    return Dialer(Resolver(["127.0.0.1"], await names.start(), seconds=10.0), connect_seconds=2.0, delay_seconds=0.02)
 
 
 async def found(dialer: Dialer, who: Partner | None = None) -> list[tuple[str, int]]:

@@ -29,9 +29,9 @@ async def names() -> AsyncIterator[Names]:
     made.close()
 
 
-async def resolver(names: Names, clock: Clock, **options: float) -> Resolver:
+async def resolver(names: Names, clock: Clock, *, seconds: float = 10.0, entries: int = 100) -> Resolver:
     port = await names.start()
-    return Resolver(["127.0.0.1"], port, seconds=0.3, clock=clock, **options)  # type: ignore[arg-type]
+    return Resolver(["127.0.0.1"], port, seconds=seconds, entries=entries, clock=clock)
 
 
 async def test_an_answer_is_kept_for_its_ttl_and_not_longer(names: Names) -> None:
@@ -79,7 +79,7 @@ async def test_a_resolver_that_fails_is_not_a_name_that_does_not_exist(names: Na
 
 async def test_a_resolver_that_is_silent_is_given_up(names: Names) -> None:
     names.silent = True
-    asking = await resolver(names, Clock())
+    asking = await resolver(names, Clock(), seconds=0.2)
     with pytest.raises(ResolverFailure, match="in time"):
         await asking.look_up(SRV, "SRV")
 

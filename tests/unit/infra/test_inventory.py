@@ -81,7 +81,7 @@ def test_hosts_groups_and_connection(
     assert variables["ansible_user"] == "root"
     assert variables["ansible_ssh_private_key_file"] == str(tmp_path / ".lab/ssh/id_ed25519")
     assert '-o ProxyCommand="nsenter --net=/run/netns/testlab nc %h %p"' in variables["ansible_ssh_common_args"]
-    assert f'-o UserKnownHostsFile="{tmp_path}/.lab/ssh/known_hosts"' in variables["ansible_ssh_common_args"]
+    assert f"-o 'UserKnownHostsFile=\"{tmp_path}/.lab/ssh/known_hosts\"'" in str(variables["ansible_ssh_common_args"])
     assert "-o StrictHostKeyChecking=yes" in variables["ansible_ssh_common_args"]
     assert listed["_meta"]["hostvars"]["fe1"]["zone"] == {"__ansible_unsafe": "{{ 7 * 7 }}"}, "a template is text"
 

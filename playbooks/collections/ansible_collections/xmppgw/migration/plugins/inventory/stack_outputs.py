@@ -110,9 +110,12 @@ class InventoryModule(BaseInventoryPlugin):
             if not isinstance(text, str) or not text.isprintable() or '"' in text:
                 raise AnsibleParserError(f"{file}: ssh.{key} is {text!r}, expected one line of text without quotes")
         known_hosts = root / texts["known_hosts"]
+        if set("'\"%\n") & set(str(known_hosts)):
+            raise AnsibleParserError(f"ssh cannot use the path {known_hosts}: move the project")
         arguments = [
             f'-o ProxyCommand="{texts["proxy_command"]}"',
-            f'-o UserKnownHostsFile="{known_hosts}"',
+            # Quoted twice: for Ansible, which splits the arguments, and for ssh, which takes a list of files.
+            f"-o 'UserKnownHostsFile=\"{known_hosts}\"'",
             "-o GlobalKnownHostsFile=/dev/null",
             "-o StrictHostKeyChecking=yes",
             "-o IdentitiesOnly=yes",
