@@ -11,6 +11,6 @@ Where things are:
 - `errors`: stream, stanza, SASL and dialback conditions as tables.
 - `dialback`, `sasl`: keys of XEP-0185, the table of outstanding requests, EXTERNAL.
 - `stream`: the vocabulary (commands, events, policy, limits) and the theory of operation.
-- `incoming`, `outgoing`: the two stream machines.
+- `machine`, `incoming`, `outgoing`: what both stream machines share, and the two.
 - `srv`: the order in which a partner's servers are tried.
 """

@@ -26,6 +26,9 @@ _PIECE = 16_384
 _NAMES_PER_PARSER = 2048
 """Distinct names after which the expat parser is replaced at the next stanza boundary. Expat keeps every name it has
 seen until it is freed; on a stream that lives for months a peer would otherwise grow it without bound."""
+_RESCANNED_BYTES = 64 << 20
+"""Bytes of one incomplete tag that expat may look at again because it came in crumbs (CVE-2023-52425: the cost of a
+large tag grows with the square of the number of its fragments). About a tenth of a second of work."""
 _TARGET = re.compile(rb"(?<=>)")
 
 
@@ -153,6 +156,7 @@ class StreamParser:
         self._namespaces = 0
         self._stanza_start = 0
         self._fed = 0
+        self._rescanned = 0
         self._trailing = False
         self._dead = False
         self._header_declarations: list[tuple[str | None, str]] = []
@@ -181,7 +185,7 @@ class StreamParser:
         except _Refused as refused:
             self._fail(refused.failure)
         except expat.ExpatError as error:
-            self._fail(self._explain(error))
+            self._fail(self._first_fault(error))
         events, self._events = self._events, []
         return events
 
@@ -229,7 +233,11 @@ class StreamParser:
     def _parse(self, data: bytes) -> None:
         self._fed += len(data)
         self._expat.Parse(data, False)
-        held = self._fed - self._stanza_start if self._depth > 1 else self._pending()
+        pending = self._pending()
+        self._rescanned = self._rescanned + pending if pending else 0
+        if self._rescanned > _RESCANNED_BYTES:
+            raise _Refused("policy-violation", "a large tag in very small pieces")
+        held = self._fed - self._stanza_start if self._depth > 1 else pending
         if held > self._limits.stanza_bytes:
             raise _Refused("policy-violation", f"an element of more than {self._limits.stanza_bytes} bytes")
 
@@ -258,6 +266,14 @@ class StreamParser:
         self._dead = True
         self._stack.clear()
         self._text.clear()
+
+    def _first_fault(self, error: expat.ExpatError) -> ParseFailure:
+        """Text that pyexpat still held back came before the error; if it was wrong, that is the fault to report."""
+        try:
+            self._expat.buffer_text = False
+        except _Refused as refused:
+            return refused.failure
+        return self._explain(error)
 
     def _explain(self, error: expat.ExpatError) -> ParseFailure:
         if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]:

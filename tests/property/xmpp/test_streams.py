@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.unit.xmpp.playbook import (
     ANSWER,
@@ -105,6 +105,8 @@ def test_an_open_incoming_stream_does_not_care_how_its_bytes_are_cut(data, place
     assert pieces.phase is whole.phase
 
 
+@example(b"&lt;<?xml version='1.0'?>")
+@example(b"x&foo;")
 @given(st.lists(FRAGMENTS, max_size=6).map(b"".join))
 def test_byte_by_byte_is_the_same_stream(data):
     whole, pieces = authenticated_incoming(), authenticated_incoming()

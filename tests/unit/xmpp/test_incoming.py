@@ -5,6 +5,9 @@ Playbooks: bytes in, outputs compared. Certificates, TLS and the authoritative s
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import pytest
 from tests.unit.xmpp.playbook import (
     AUTH,
@@ -28,6 +31,7 @@ from tests.unit.xmpp.playbook import (
     sent,
 )
 
+from xmppgw.xmpp.address import CACHED_ADDRESSES
 from xmppgw.xmpp.dialback import dialback_key
 from xmppgw.xmpp.stream import (
     Authorised,
@@ -779,3 +783,26 @@ def test_removing_a_partner_between_header_and_dialback_takes_effect():
     outputs = stream.receive(RESULT, 0.0)
     assert only(outputs, Remarked)
     assert not only(outputs, CheckDialback)
+
+
+def test_thousands_of_strangers_leave_nothing_behind():
+    """CVE-2026-43506: connections that never authenticate must cost nothing once they are gone."""
+
+    def visit(number: int) -> None:
+        stream = incoming()
+        stream.receive(header(**{"from": f"stranger{number}.example"}), 0.0)
+        stream.connection_lost(0.0)
+
+    for number in range(3000):  # fills every bounded cache
+        visit(number)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(3000, 4000):
+            visit(number)
+        gc.collect()
+        now, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The address cache has swapped its entries for ones that were traced; nothing else may remain.
+    assert now < CACHED_ADDRESSES * 1000

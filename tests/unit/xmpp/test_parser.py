@@ -154,6 +154,26 @@ def test_an_endless_tag_is_given_up_at_the_size_limit():
     assert fed <= 12_000
 
 
+def test_a_large_tag_in_crumbs_is_given_up_before_it_costs_seconds():
+    """CVE-2023-52425: every crumb makes expat look at the whole tag again."""
+    parser = opened()
+    parser.feed(b"<a b='" + b"x" * 100_000)
+    crumbs = 0
+    events = []
+    while not events and crumbs < 10_000:
+        events = parser.feed(b">")
+        crumbs += 1
+    assert failure(events).condition == "policy-violation"
+    assert crumbs < 1000
+
+
+def test_an_ordinary_large_tag_in_packets_is_read():
+    parser = opened()
+    tag = b"<a b='" + b"x" * 200_000 + b"'/>"
+    events = [event for start in range(0, len(tag), 1400) for event in parser.feed(tag[start : start + 1400])]
+    assert [type(event) for event in events] == [ElementRead]
+
+
 def test_the_budget_is_shared_over_restarts_and_stops_mid_element():
     budget = Budget(len(HEADER) + 10, 100)
     parser = opened(budget=budget)
