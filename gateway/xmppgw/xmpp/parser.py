@@ -148,6 +148,10 @@ class StreamParser:
     def __init__(self, limits: ParserLimits, budget: Budget | None = None) -> None:
         self.budget = budget
         self._limits = limits
+        # Looked at for every element: one step instead of two.
+        self._max_attributes = limits.attributes
+        self._max_elements = limits.stanza_elements
+        self._max_depth = limits.depth
         self._events: list[ParserEvent] = []
         self._stack: list[Element] = []
         self._text: list[str] = []
@@ -329,45 +333,44 @@ class StreamParser:
         return result
 
     def _on_start(self, raw: str, attributes: dict[str, str]) -> None:
-        limits = self._limits
         if self.budget is not None:
             self.budget.elements -= 1
             if self.budget.elements < 0:
                 raise _Refused("policy-violation", "too many elements before authentication")
-        if len(attributes) > limits.attributes:
-            raise _Refused("policy-violation", f"more than {limits.attributes} attributes")
-        namespace, name, prefix = self._names.get(raw) or self._name(raw)
-        for key in attributes:
-            if key not in self._names:
-                self._name(key)
-            if _SEPARATOR in key:
-                attributes = self._qualified(attributes)
-                break
+        names = self._names
+        namespace, name, prefix = names.get(raw) or self._name(raw)
+        if attributes:
+            if len(attributes) > self._max_attributes:
+                raise _Refused("policy-violation", f"more than {self._max_attributes} attributes")
+            for key in attributes:
+                if (names.get(key) or self._name(key))[0]:
+                    attributes = self._qualified(attributes)
+                    break
         if self._depth == 0:
             self._depth = 1
             self._on_header(namespace, name, prefix, attributes)
             return
-        if self._depth == 1:
-            self._stanza_start = self._expat.CurrentByteIndex
-            self._elements = 0
-            self._text.clear()
-        self._depth += 1
-        self._elements += 1
-        if self._elements > limits.stanza_elements:
-            raise _Refused("policy-violation", f"more than {limits.stanza_elements} elements in one stanza")
-        if self._depth - 1 > limits.depth:
-            raise _Refused("policy-violation", f"elements nested more than {limits.depth} deep")
-        if prefix and self._depth == 2 and namespace == NS_SERVER:
-            raise _Refused("bad-namespace-prefix", "stanzas are written without a prefix")
-        element = Element(name, namespace, attributes)
         stack = self._stack
+        element = Element(name, namespace, attributes)
         if stack:
             parent = stack[-1].children
             if self._text:
                 parent.append("".join(self._text))
                 self._text.clear()
             parent.append(element)
+        else:
+            if prefix and namespace == NS_SERVER:
+                raise _Refused("bad-namespace-prefix", "stanzas are written without a prefix")
+            self._stanza_start = self._expat.CurrentByteIndex
+            self._elements = 0
+            self._text.clear()
         stack.append(element)
+        self._depth += 1
+        self._elements += 1
+        if self._elements > self._max_elements:
+            raise _Refused("policy-violation", f"more than {self._max_elements} elements in one stanza")
+        if self._depth - 1 > self._max_depth:
+            raise _Refused("policy-violation", f"elements nested more than {self._max_depth} deep")
 
     def _qualified(self, attributes: dict[str, str]) -> dict[str, str]:
         result: dict[str, str] = {}

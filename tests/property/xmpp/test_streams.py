@@ -48,6 +48,9 @@ from xmppgw.xmpp.stream import (
     StreamLimits,
 )
 
+# A busy machine is no property of the code.
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 FRAGMENTS = st.sampled_from(
     [
         HEADER,
@@ -94,6 +97,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(ends)]
 
 
+@relaxed
 @given(st.lists(FRAGMENTS, max_size=12).map(b"".join), st.lists(st.integers(0, 100_000), max_size=30))
 def test_an_open_incoming_stream_does_not_care_how_its_bytes_are_cut(data, places):
     whole, pieces = authenticated_incoming(), authenticated_incoming()
@@ -105,6 +109,7 @@ def test_an_open_incoming_stream_does_not_care_how_its_bytes_are_cut(data, place
     assert pieces.phase is whole.phase
 
 
+@relaxed
 @example(b"&lt;<?xml version='1.0'?>")
 @example(b"x&foo;")
 @given(st.lists(FRAGMENTS, max_size=6).map(b"".join))
@@ -117,7 +122,7 @@ def test_byte_by_byte_is_the_same_stream(data):
     assert merged(found) == expected
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@relaxed
 @given(st.lists(FRAGMENTS | st.binary(max_size=40), max_size=15))
 def test_an_incoming_stream_survives_anything(pieces):
     for make in (incoming, encrypted_incoming, authenticated_incoming):
@@ -141,6 +146,7 @@ def test_an_incoming_stream_survives_anything(pieces):
         assert sum(isinstance(output, Closed) for output in outputs) == 1
 
 
+@relaxed
 @given(st.lists(FRAGMENTS | st.binary(max_size=40), max_size=15))
 def test_an_outgoing_stream_survives_anything(pieces):
     stream = outgoing(EXTERNAL_OR_DIALBACK)
@@ -157,6 +163,7 @@ def test_an_outgoing_stream_survives_anything(pieces):
     assert sum(isinstance(output, Closed) for output in outputs) == 1
 
 
+@relaxed
 @given(st.sampled_from(["S", "T", "C"]), st.integers(1, 200), st.text(max_size=60))
 def test_two_machines_agree_whatever_the_chunks(letter, chunk, body):
     policy = PeerPolicy.from_letters(frozenset(letter))
@@ -202,11 +209,13 @@ def tree(children):
 TREES = st.recursive(tree(st.nothing()), tree, max_leaves=12)
 
 
+@relaxed
 @given(TREES)
 def test_what_is_serialised_reads_back_the_same(element):
     assert parse_stanza(element.to_bytes(), StreamLimits()) == element
 
 
+@relaxed
 @given(st.text(max_size=40))
 def test_preparing_a_domain_twice_changes_nothing(text):
     try:
@@ -218,6 +227,7 @@ def test_preparing_a_domain_twice_changes_nothing(text):
     assert prepare_domain(domain + ".") == domain
 
 
+@relaxed
 @given(st.text(max_size=20), st.sampled_from(["corp.example", "bücher.example"]), st.text(max_size=20))
 def test_preparing_an_address_twice_changes_nothing(local, domain, resource):
     text = (f"{local}@" if local else "") + domain + (f"/{resource}" if resource else "")
