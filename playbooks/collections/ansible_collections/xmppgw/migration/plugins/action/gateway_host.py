@@ -36,6 +36,10 @@ class ActionModule(MigrationAction):
                 "service": everything["service"],
                 "secret": wanted.DIALBACK_SECRET if needs_secret else None,
                 "reload": bool(args.get("reload")),
+                "control_socket": everything["control_socket"],
+                "facts": wanted.facts_in_force(everything, stage),
+                "expect": "" if stopped else args.get("expect", ""),
+                "limit": int(args.get("limit") or 30),
             },
             task_vars,
         )

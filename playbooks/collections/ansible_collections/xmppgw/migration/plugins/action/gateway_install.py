@@ -19,9 +19,11 @@ class ActionModule(MigrationAction):
         """Install the release if it is not the current one."""
         release = wanted.release(args.get("wheelhouse") or self.setting(task_vars, "migration_wheelhouse"))
         arguments = {"version": release["version"], "wheels": release["wheels"], "user": args["user"]}
-        result = self.remote("install_release", arguments, task_vars)
-        if result["present"] or self.checking:
-            return result
+        seen = (task_vars.get("migration_seen") or {}).get("seen", {}).get("gateway", {})
+        if (seen.get("version"), seen.get("wheels")) == (release["version"], release["wheels"]):
+            return {"changed": False, "present": True}
+        if self.checking:
+            return {"changed": True, "present": False}
         with tempfile.TemporaryDirectory(prefix="xmppgw-wheels-") as folder:
             archive = Path(folder) / "wheels.tar"
             with tarfile.open(archive, "w") as tar:

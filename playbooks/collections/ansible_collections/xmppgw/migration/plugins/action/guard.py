@@ -12,7 +12,7 @@ class ActionModule(MigrationAction):
     def act(self, args, task_vars):
         """Return success, or the refusals."""
         step = int(args["step"])
-        picture = self.picture(task_vars, args.get("seen") or ())
+        picture = self.picture(task_vars, args.get("seen") or (), args.get("noted") or ())
         refusals = guards.judge(picture.situation(step, preflight=False))
         if not refusals:
             return {"changed": False, "refusals": []}

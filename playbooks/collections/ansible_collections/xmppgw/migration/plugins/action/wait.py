@@ -23,7 +23,9 @@ class ActionModule(MigrationAction):
         if args.get("until") is not None:
             until = float(args["until"])
         else:
-            until = now + self.picture(task_vars, args.get("seen") or ()).seconds_until_forgotten(now)
+            until = now + self.picture(
+                task_vars, args.get("seen") or (), args.get("noted") or ()
+            ).seconds_until_forgotten(now)
         reason, limit = str(args["reason"]), float(args.get("limit") or 7200)
         if until - now > limit:
             return {

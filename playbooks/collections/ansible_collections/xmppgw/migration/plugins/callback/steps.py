@@ -177,7 +177,8 @@ class CallbackModule(Default):
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         """Show the failure as a sentence, then what was asked."""
-        message = str(result.result.get("msg", "")).strip() or "failed without a message"
+        facts = result.result
+        message = str(facts.get("msg") or facts.get("reason") or "failed without a message").strip()
         self.failure = message.splitlines()[0]
         self._display.display(
             f"  FAILED on {result.host.get_name()}: {result.task.get_name()}", color=constants.COLOR_ERROR

@@ -56,5 +56,9 @@ def sentence(answer):
     """Return an answer in one line for a failure message."""
     if not answer.get("ok"):
         return str(answer.get("reason", answer))
-    shown = {key: answer[key] for key in ("streams", "links", "sip", "queues") if key in answer}
+    shown = {
+        key: answer[key]
+        for key in ("partners", "federation_enabled", "access_policy", "streams", "links", "sip", "queues")
+        if key in answer
+    }
     return str(shown or answer)[:600]

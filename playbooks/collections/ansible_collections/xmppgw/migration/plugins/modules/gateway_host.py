@@ -26,6 +26,14 @@ options:
     description: 'Reload the service even if no file changed, for example for a new certificate.'
     type: bool
     default: false
+  expect:
+    description: What the daemon must say of itself in the end; see the module gateway_control.
+    type: str
+    default: ''
+  limit:
+    description: Seconds until it must.
+    type: int
+    default: 30
 author: The xmppgw developers
 """
 EXAMPLES = r"""

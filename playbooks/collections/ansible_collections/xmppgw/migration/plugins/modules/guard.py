@@ -19,6 +19,11 @@ options:
     type: list
     elements: dict
     default: []
+  noted:
+    description: Completions of this run that the journal may not have heard of yet.
+    type: list
+    elements: dict
+    default: []
 author: The xmppgw developers
 """
 EXAMPLES = r"""

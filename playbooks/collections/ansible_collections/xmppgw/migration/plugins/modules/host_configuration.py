@@ -35,6 +35,21 @@ options:
     description: Reload the service even if no file changed, for example for a new certificate.
     type: bool
     default: false
+  control_socket:
+    description: The daemon's control socket, for O(expect).
+    type: path
+  facts:
+    description: Entries that the daemon's status must show as given, for O(expect).
+    type: dict
+    default: {}
+  expect:
+    description: What the daemon must say of itself in the end; empty to ask nothing.
+    type: str
+    default: ""
+  limit:
+    description: Seconds until it must.
+    type: int
+    default: 30
 author: The xmppgw developers
 """
 EXAMPLES = r"""
@@ -53,10 +68,16 @@ did:
 """
 
 import secrets  # noqa: E402
+import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible_collections.xmppgw.migration.plugins.module_utils import host_reading, host_writing  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
+    control,
+    host_reading,
+    host_writing,
+    readiness,
+)
 
 
 def systemctl(*arguments):
@@ -107,6 +128,23 @@ def plan_units(states, wanted, service, *, files_changed, unit_changed, reload):
     return calls
 
 
+def await_expectation(path, name, facts, limit):
+    """Ask the daemon for its status until the expectation holds; return (held, last answer, seconds)."""
+    started = time.monotonic()
+    while True:
+        try:
+            answer = control.ask(path, {"command": "status"})
+        except control.ControlError as problem:
+            answer = {"ok": False, "reason": str(problem)}
+        waited = round(time.monotonic() - started, 2)
+        in_force = all(answer.get(key) == value for key, value in facts.items())
+        if in_force and readiness.EXPECTATIONS[name](answer, None):
+            return True, answer, waited
+        if waited >= limit:
+            return False, answer, waited
+        time.sleep(0.2)
+
+
 def main():
     """Run the module."""
     module = AnsibleModule(
@@ -117,6 +155,10 @@ def main():
             "service": {"type": "str", "required": True},
             "secret": {"type": "path", "no_log": False},
             "reload": {"type": "bool", "default": False},
+            "control_socket": {"type": "path"},
+            "facts": {"type": "dict", "default": {}},
+            "expect": {"type": "str", "default": ""},
+            "limit": {"type": "int", "default": 30},
         }
     )
     wanted = module.params
@@ -150,7 +192,21 @@ def main():
             code="migration-read-back",
             did=did,
         )
-    module.exit_json(changed=bool(did), did=did, diff={"before": "", "after": "".join(f"{line}\n" for line in did)})
+    waited = 0.0
+    if wanted["expect"]:
+        reached, answer, waited = await_expectation(
+            wanted["control_socket"], wanted["expect"], wanted["facts"], wanted["limit"]
+        )
+        if not reached:
+            module.fail_json(
+                msg=f"[migration-gateway] {wanted['service']}: expected {wanted['expect']} within {wanted['limit']} s, "
+                f"found: {readiness.sentence(answer)}. See `journalctl -u {wanted['service']}` on this host.",
+                code="migration-gateway",
+                did=did,
+            )
+    module.exit_json(
+        changed=bool(did), waited_s=waited, did=did, diff={"before": "", "after": "".join(f"{line}\n" for line in did)}
+    )
 
 
 if __name__ == "__main__":

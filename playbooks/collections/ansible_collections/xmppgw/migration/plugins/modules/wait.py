@@ -29,6 +29,11 @@ options:
     description: 'Longest wait accepted, in seconds.'
     type: int
     default: 7200
+  noted:
+    description: Completions of this run that the journal may not have heard of yet.
+    type: list
+    elements: dict
+    default: []
 author: The xmppgw developers
 """
 EXAMPLES = r"""

@@ -158,11 +158,11 @@ class Environment:
 class Picture:
     """What stands, as `observe` found it: `seen` maps hosts to its results."""
 
-    def __init__(self, environment, seen, now):
+    def __init__(self, environment, seen, now, noted=()):
         self.environment = environment
         self.seen = seen
         self.now = now
-        self.problems = []
+        self.noted = list(noted)
         self._read_state()
         self._read_dns()
 
@@ -188,7 +188,7 @@ class Picture:
         self.records = authority["records"]
         self.tail = self.records[-1]["hash"] if self.records else ""
         self.lock = authority["lock"]
-        self.history = read_history(self.records)
+        self.history = read_history([*self.records, *self.noted])
 
     # DNS
 

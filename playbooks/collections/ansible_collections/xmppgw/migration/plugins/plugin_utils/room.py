@@ -53,8 +53,11 @@ class MigrationAction(ActionBase):
             wheelhouse=self.setting(task_vars, "migration_wheelhouse"),
         )
 
-    def picture(self, task_vars, again=()):
-        """Return the Picture from what `observe` registered on every host, newer observations (`again`) on top."""
+    def picture(self, task_vars, again=(), noted=()):
+        """Return the Picture from what `observe` registered on every host, newer observations (`again`) on top.
+
+        `noted`: completions of this run, of which the journal may not have heard yet.
+        """
         seen = {}
         for host in task_vars["groups"]["all"]:
             found = task_vars["hostvars"][host].get("migration_seen") or {}
@@ -62,7 +65,7 @@ class MigrationAction(ActionBase):
                 seen[host] = found["seen"]
         for result in again:
             seen[result["host"]] = result["seen"]
-        return picture.Picture(self.environment(task_vars), seen, time.time())
+        return picture.Picture(self.environment(task_vars), seen, time.time(), list(noted))
 
     def remote(self, name, arguments, task_vars):
         """Run one of our modules on the task's host; fail as it failed."""

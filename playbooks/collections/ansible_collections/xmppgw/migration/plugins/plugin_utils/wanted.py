@@ -191,6 +191,15 @@ def at_stage(stages, step):
     return stages[max(reached)] if reached else None
 
 
+def facts_in_force(wanted, stage):
+    """Return what the daemon's status must say once the configuration of `stage` is in force."""
+    settings = json.loads(at_stage(wanted["files"][wanted["settings"]], stage)["content"])
+    facts = {"partners": len(settings["partners"])}
+    if wanted["kind"] == "edge":
+        return {**facts, "federation_enabled": settings["federation_enabled"]}
+    return {**facts, "access_policy": settings["access_policy"]["global"]}
+
+
 def what_to_read(wanted):
     """Return the arguments with which `host_state` looks at a gateway host."""
     return {
