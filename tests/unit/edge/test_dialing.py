@@ -46,12 +46,10 @@ async def test_targets_by_priority_and_both_families_in_turn(names: Names) -> No
         ("first.example", "AAAA"): ["2001:db8::1"],
         ("second.example", "A"): ["198.51.100.3"],
     }
-    assert await found(await dialer(names)) == [
-        ("2001:db8::1", 5269),
-        ("198.51.100.1", 5269),
-        ("198.51.100.2", 5269),
-        ("198.51.100.3", 5270),
-    ]
+    first, *middle, last = await found(await dialer(names))
+    assert (first, last) == (("2001:db8::1", 5269), ("198.51.100.3", 5270))
+    # A server may give records of one name in any order.
+    assert sorted(middle) == [("198.51.100.1", 5269), ("198.51.100.2", 5269)]
 
 
 async def test_without_srv_records_the_domain_itself(names: Names) -> None:
