@@ -25,6 +25,7 @@ UNSUPPORTED = {
     "providers": "explicit providers",
     "transforms": "transforms",
     "replace_with": "replace_with",
+    "pluginDownloadURL": "plug-ins from elsewhere",
     "packageRef": "parameterized packages",
     "state_migrations": "state migrations",
 }
@@ -66,6 +67,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         refused += ["explicit providers"] * request.type.startswith("pulumi:providers:")
         refused += ["nested ignore_changes"] * any(set(path) & set(".[*") for path in request.ignoreChanges)
         refused += ["replacement_trigger"] * request.HasField("replacement_trigger")
+        refused += ["custom timeouts"] * request.HasField("customTimeouts")
         refused += ["resource hooks"] * (request.HasField("hooks") and bool(request.hooks.ListFields()))
         if refused:
             missing = ", ".join(sorted(set(refused)))
@@ -92,6 +94,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             made = self._engine.register(goal)
         except EngineError as problem:
             context.abort(grpc.StatusCode.UNKNOWN, str(problem))
+            raise
+        except Exception as problem:
+            # A full disk, a missing passphrase, a mistake of ours: gRPC would tell the program only, and briefly.
+            self._engine.error(f"{request.type} {request.name}: {type(problem).__name__}: {problem}")
             raise
         return resource_pb2.RegisterResourceResponse(urn=made.urn, id=made.id, object=to_struct(made.outputs))
 

@@ -164,6 +164,10 @@ def test_secrets_stay_secret_in_state_and_outputs(desk: Desk) -> None:
             'File("a", "x", pulumi.ResourceOptions(provider=P("files", "explicit", {})))',
             "explicit providers",
         ),
+        (
+            'File("a", "x", pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="1m")))',
+            "custom timeouts",
+        ),
         ('File("a", "x", pulumi.ResourceOptions(ignore_changes=["text.deep"]))', "nested ignore_changes"),
     ],
 )
@@ -172,6 +176,14 @@ def test_what_is_not_supported_is_refused_by_name(desk: Desk, program: str, name
     result = desk.up()
     assert any(named in error for error in result.errors), result.errors
     assert desk.files() == {}
+
+
+def test_a_secret_without_a_passphrase_is_the_operators_problem(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    desk.program("""File("key", pulumi.Output.secret("swordfish"))""")
+    result = desk.up()
+    assert any("PULUMI_CONFIG_PASSPHRASE" in error for error in result.errors), result.errors
+    assert "swordfish" not in "".join(path.read_text() for path in desk.where.state.glob("*"))
 
 
 def test_a_provider_that_fails_is_quoted_and_the_rest_is_kept(desk: Desk) -> None:
