@@ -26,6 +26,8 @@ from xmppgw.xmpp.address import JID
 HOLDER = "sip"
 #: Final responses that say: not processed, come again. All others are final for the sender too.
 RETRIED_STATUSES = frozenset({503})
+#: Messages kept in readable form beside the store, until they have been sent for the first time.
+MAXIMUM_READ = 1_024
 MAYBE_DELIVERED = Failure("remote-server-timeout", "the gateway cannot tell whether it was delivered")
 
 
@@ -51,7 +53,7 @@ class SipLanes:
         #: Lanes whose head could leave but for the number of requests outstanding.
         self._waiting: deque[str] = deque()
         self.outstanding = 0
-        #: What intake has read already of items that leave with their commit; no more than may be outstanding.
+        #: What intake has read already of items that will leave soon.
         self._read: dict[int, Message] = {}
 
     def load(self, items: list[Item]) -> None:
@@ -70,8 +72,8 @@ class SipLanes:
             self._pump(name)
 
     def read(self, item: int, message: Message) -> None:
-        """Before `prepare`: what the stanza of that item says, so that it need not be parsed again at once."""
-        if len(self._read) < self._gateway.settings.limits.sip_outstanding:
+        """Before `prepare`: what the stanza of that item says, so that it need not be parsed again soon."""
+        if len(self._read) < MAXIMUM_READ:
             self._read[item] = message
 
     def prepare(self, item: Item) -> Item:
@@ -79,7 +81,6 @@ class SipLanes:
         lane = self._lanes.setdefault(item.lane, _Lane())
         lane.uncommitted += 1
         if lane.busy or lane.items or lane.uncommitted > 1 or not self._may_send():
-            self._read.pop(item.id, None)
             return item
         lane.busy = True
         self.outstanding += 1
@@ -97,10 +98,11 @@ class SipLanes:
                 self._send(item)
                 return
             lane.items.append(item)
-        elif held:
+        else:
             self._read.pop(item.id, None)
-            lane.busy = False
-            self.outstanding -= 1
+            if held:
+                lane.busy = False
+                self.outstanding -= 1
         self._pump(item.lane)
 
     def expire(self, now: float) -> None:
@@ -267,6 +269,7 @@ class SipLanes:
 
     def _finish_unsent(self, item: Item, failure: Failure) -> None:
         gateway = self._gateway
+        self._read.pop(item.id, None)
         follow = adopt(gateway, returned(gateway, item, failure))
 
         def done(_: tuple[bool, ...]) -> None:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Literal, TextIO
 
+import msgspec
+
 Value = str | int | float | bool | None
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -76,7 +78,7 @@ class Log:
             if name in FORBIDDEN_FIELDS:
                 raise ValueError(f"field {name!r} must not be logged")
             line[name] = _shortened(value) if isinstance(value, str) else value
-        self._lines.append(json.dumps(line, ensure_ascii=True) + "\n")
+        self._lines.append(_encoded(line) + "\n")
         if not self._gather:
             self.flush()
         elif len(self._lines) == 1:
@@ -94,6 +96,15 @@ class Log:
         except (OSError, ValueError):
             # A full or closed log must not stop the messages.
             return
+
+
+def _encoded(line: dict[str, Value]) -> str:
+    """Return `line` as JSON in ASCII; the fast encoder does not escape what is not, but such lines are rare."""
+    try:
+        encoded = msgspec.json.encode(line)
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(line, ensure_ascii=True)
+    return encoded.decode() if encoded.isascii() else json.dumps(line, ensure_ascii=True)
 
 
 def _shortened(value: str) -> str:

@@ -24,7 +24,7 @@ from xmppgw.telemetry.metrics import MAXIMUM_PARTNER_LABELS, PartnerLabels
 from xmppgw.telemetry.systemd import inherited_sockets, notify, watchdog_seconds
 
 
-@given(st.text())
+@given(st.text(st.characters()))
 def test_any_text_is_one_line_of_printable_ascii(text: str) -> None:
     output = io.StringIO()
     Log("edge", "e1", output=output, clock=lambda: 1.0).info("event", reason=text)
