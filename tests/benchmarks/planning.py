@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import tempfile
@@ -34,17 +35,25 @@ def run() -> list[Measurement]:
         path = Path(directory) / "federation.yml"
         path.write_text(yaml.safe_dump(document))
         size = path.stat().st_size
-        seconds = {verb: _timed(verb, path) for verb in ("check", "plan")}
+        times = {verb: _timed(verb, path) for verb in ("check", "plan")}
     group = f"A document with {PARTNERS:,} partners ({size / 1e6:.1f} MB)"
-    rows = [Measurement(group, f"xmppgw {verb} --format json", value, "s") for verb, value in seconds.items()]
-    return [*rows, Measurement(group, "check + plan", sum(seconds.values()), "s", note="goal: below 5 s")]
+    rows = [
+        Measurement(group, f"xmppgw {verb} --format json", wall, "s", note=f"{processor:.2f} s of processor time")
+        for verb, (wall, processor) in times.items()
+    ]
+    wall, processor = (sum(column) for column in zip(*times.values(), strict=True))
+    note = f"{processor:.2f} s of processor time; goal: below 5 s"
+    return [*rows, Measurement(group, "check + plan", wall, "s", note=note)]
 
 
-def _timed(verb: str, path: Path) -> float:
+def _timed(verb: str, path: Path) -> tuple[float, float]:
+    """Seconds on the wall and on the processor."""
     command = [str(CONSOLE_SCRIPT), verb, "--document", str(path), "--format", "json"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} exited {done.returncode}: {done.stderr.decode()[-2000:]}")
-    return seconds
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
