@@ -49,6 +49,7 @@ lab-down: ## take the lab down; nothing of it is left outside this folder
 	@.ci/alone .ci/stack destroy lab
 
 migrate: ## run the six steps against the lab under traffic; PLAN=<digest> applies just that plan, UNTIL=n stops after a step
+	@.ci/setup --for lab
 	@$(playbook)/migrate.yml $(if $(PLAN),-e plan=$(PLAN)) $(if $(UNTIL),-e until=$(UNTIL))
 
 rollback: ## take steps back until TO=n steps are done; TO=0 takes back all
@@ -56,6 +57,7 @@ rollback: ## take steps back until TO=n steps are done; TO=0 takes back all
 	@$(playbook)/rollback.yml -e to=$(TO)
 
 plan: ## write out/plan/plan.json and plan.md: what migrate would do, with its digest
+	@.ci/setup --for lab
 	@.ci/playbook playbooks/plan.yml
 
 status: ## where the migration stands
