@@ -289,7 +289,7 @@ class FakePartner:
     async def connect(self, *, local: str | None = None, remote: str = OWN, port: int | None = None) -> Leg:
         """Open a stream to the edge; not yet authenticated."""
         _, connection = await asyncio.get_running_loop().create_connection(
-            Connection, "127.0.0.1", port or self._world.edge.ports[0]
+            Connection, "127.0.0.1", port or self._world.sockets[0].getsockname()[1]
         )
         settings = OutgoingSettings(local or self.domain, remote, self.policy, self.secret)
         leg = Leg(self, OutgoingStream(settings), connection)
@@ -305,7 +305,7 @@ class FakePartner:
     def ask(self, leg: Leg, request: Any) -> None:
         async def check() -> None:
             _, connection = await asyncio.get_running_loop().create_connection(
-                Connection, "127.0.0.1", self._world.edge.ports[0]
+                Connection, "127.0.0.1", self._world.sockets[0].getsockname()[1]
             )
             settings = OutgoingSettings(request.receiving, request.originating, self.policy, self.secret)
             machine = OutgoingStream(settings, verify_only=True)
@@ -419,7 +419,7 @@ class FakePlatform:
 
     async def connect(self) -> SipEnd:
         _, connection = await asyncio.get_running_loop().create_connection(
-            Connection, "127.0.0.1", self._world.front_end.ports[0]
+            Connection, "127.0.0.1", self._world.sockets[1].getsockname()[1]
         )
         end = SipEnd(self, connection, server_side=False)
         await end.up

@@ -214,7 +214,7 @@ class LinkHub:
             unacknowledged=link.machine.held,
         )
 
-    def link_closed(self, link: LinkDriver, code: str, reason: str) -> None:
+    def link_closed(self, link: LinkDriver, code: str, reason: str, *, by_peer: bool) -> None:
         """A front end is gone."""
         self._edge.log.warning("link-down", peer=link.name, code=code, reason=reason, unacknowledged=link.machine.held)
         self._miss()

@@ -156,7 +156,7 @@ class Links:
         """An edge takes deliveries again."""
         self.gateway.xmpp_lanes.pump_all()
 
-    def link_closed(self, link: LinkDriver, code: str, reason: str) -> None:
+    def link_closed(self, link: LinkDriver, code: str, reason: str, *, by_peer: bool) -> None:
         """An edge is gone; it is dialled again."""
         self.gateway.log.warning("link-down", peer=link.name, code=code, reason=reason)
         mine = self._links.get(link.name)
@@ -164,7 +164,7 @@ class Links:
             return
         mine.problem = reason
         mine.down.set()
-        if code == "shutdown":
+        if by_peer and code == "shutdown":
             # It acknowledged all that it looked at before it said goodbye; the rest is as if it was never sent.
             mine.over = True
             held = link.machine.forget()

@@ -21,6 +21,8 @@ from xmppgw.translate.neutral import Failure
 
 #: Items that one transaction marks as held.
 BATCH = 64
+#: An edge reports on what has expired there; if it has not after this long, it will not any more.
+GRACE_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -173,7 +175,7 @@ class XmppLanes:
             while lane.queued and lane.queued[0].expires <= now:
                 item = lane.queued.popleft()
                 self._apply(self._finish(item, late))
-        for held in [each for each in self._held.values() if each.item.expires + BATCH <= now]:
+        for held in [each for each in self._held.values() if each.item.expires + GRACE_SECONDS <= now]:
             # The edge has let the time pass as well, and says nothing: it is gone for good.
             self._end(held.item, MAYBE_DELIVERED)
 

@@ -26,8 +26,8 @@ class LinkUser(Protocol):
     def link_writable(self, link: LinkDriver) -> None:
         """The peer takes payloads again."""
 
-    def link_closed(self, link: LinkDriver, code: str, reason: str) -> None:
-        """The connection is gone; what is not acknowledged waits for the next one."""
+    def link_closed(self, link: LinkDriver, code: str, reason: str, *, by_peer: bool) -> None:
+        """The connection is gone; what is not acknowledged waits for the next one. `by_peer`: it said goodbye."""
 
 
 class LinkDriver:
@@ -100,16 +100,16 @@ class LinkDriver:
                 case Writable():
                     self._user.link_writable(self)
                 case CloseConnection(code=code, text=text, by_peer=by_peer):
-                    self._drop(code, f"the peer said: {text}" if by_peer else text)
+                    self._drop(code, f"the peer said: {text}" if by_peer else text, by_peer=by_peer)
         self._schedule()
 
-    def _drop(self, code: str, reason: str) -> None:
+    def _drop(self, code: str, reason: str, *, by_peer: bool = False) -> None:
         connection, self._connection = self._connection, None
         self.machine.connection_lost()
         if connection is None:
             return
         connection.close()
-        self._user.link_closed(self, code, reason)
+        self._user.link_closed(self, code, reason, by_peer=by_peer)
 
     def _schedule(self) -> None:
         deadline = self.machine.next_deadline()
