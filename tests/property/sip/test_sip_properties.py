@@ -78,7 +78,7 @@ def run(chunks: list[bytes]) -> tuple[list[Event], bytes]:
     return events, sip.data_to_send()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(byte_streams(), st.lists(st.integers(0, 2000), max_size=12))
 def test_any_chunking_gives_the_same_events_and_the_same_answers(data: bytes, cuts: list[int]) -> None:
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
@@ -94,7 +94,7 @@ SPOILT = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.sampled_from(NAMES), SPOILT.map(b"".join), st.booleans())
 def test_no_header_value_makes_a_connection_raise(name: str, value: bytes, as_response: bool) -> None:
     """Every header in turn holds pieces of grammar in any order."""
@@ -104,7 +104,7 @@ def test_no_header_value_makes_a_connection_raise(name: str, value: bytes, as_re
     sip.receive(request(line=line, extra=(f"{name}: {value.decode('utf-8', 'surrogateescape')}",)), 1.0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.binary(max_size=400) | byte_streams())
 def test_no_bytes_make_a_connection_raise_or_answer_with_something_broken(data: bytes) -> None:
     sip = connection(limits=SMALL)

@@ -57,7 +57,7 @@ def test_escaping_a_localpart_loses_nothing(user: str) -> None:
     assert not set(escape_local(user)) & set(" \"&'/:<>@")
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(tricky_text)
 def test_a_sip_user_comes_back_but_for_its_case(user: str) -> None:
     jid = mapped(user, "corp.example")
@@ -70,7 +70,7 @@ def test_a_sip_user_comes_back_but_for_its_case(user: str) -> None:
     assert mapped(back.user_text, "corp.example") == jid
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(tricky_text, tricky_text)
 def test_two_sip_users_are_never_one_xmpp_user(one: str, other: str) -> None:
     first, second = mapped(one, "corp.example"), mapped(other, "corp.example")
@@ -79,7 +79,7 @@ def test_two_sip_users_are_never_one_xmpp_user(one: str, other: str) -> None:
         assert normalize("NFC", one).lower() == normalize("NFC", other).lower()
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(tricky_text, domains, st.none() | tricky_text)
 def test_an_xmpp_user_comes_back_exactly(local: str, domain: str, resource: str | None) -> None:
     try:
@@ -95,7 +95,7 @@ def carried(element_bytes: bytes) -> Element:
     return parse_stanza(element_bytes, StreamLimits())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text, text, text, text)
 def test_no_stanza_text_becomes_sip_structure(words: str, subject: str, thread: str, language: str) -> None:
     elements = [body(words), Element("subject", children=[subject]), Element("thread", children=[thread])]
@@ -116,7 +116,7 @@ def test_no_stanza_text_becomes_sip_structure(words: str, subject: str, thread: 
     assert event.request.body.decode() == decision.message.text.replace("\n", "\r\n")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(min_size=1, max_size=80) | text.map(str.encode), text)
 def test_no_sip_text_becomes_xmpp_structure(data: bytes, subject: str) -> None:
     header = "".join(character for character in subject if character.isprintable())
