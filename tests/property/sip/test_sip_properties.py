@@ -119,6 +119,7 @@ def test_no_bytes_make_a_connection_raise_or_answer_with_something_broken(data: 
     sip.handle_time(1e9)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(EMITTED_HEADERS)) | anything, anything, anything, st.binary(max_size=50))
 def test_what_is_encoded_has_just_the_headers_that_were_given(name: str, value: str, target: str, body: bytes) -> None:
     for message in (
@@ -137,6 +138,7 @@ def test_what_is_encoded_has_just_the_headers_that_were_given(name: str, value: 
         assert b"\r" not in b"".join(lines) and b"\n" not in b"".join(lines) and b"\x00" not in head
 
 
+@settings(deadline=None)
 @given(anything, anything, anything, anything)
 def test_no_text_reaches_the_wire_as_a_header_of_its_own(call_id: str, display: str, tag: str, subject: str) -> None:
     address = SipUri("sip", "juliet", "partner1.example")
@@ -163,6 +165,7 @@ def test_no_text_reaches_the_wire_as_a_header_of_its_own(call_id: str, display: 
     ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(users, hosts, st.none() | st.integers(1, 65535), st.none() | users)
 def test_a_uri_comes_back_as_it_was(user: str, host: str, port: int | None, device: str | None) -> None:
     parameters = () if device is None else (("gr", escape_parameter(device)),)
@@ -175,6 +178,7 @@ def test_a_uri_comes_back_as_it_was(user: str, host: str, port: int | None, devi
         assert unescape(again.parameter("gr") or "").decode() == device
 
 
+@settings(deadline=None)
 @given(st.none() | anything, st.lists(st.tuples(tokens.map(str.lower), st.none() | anything), max_size=3))
 def test_a_name_addr_comes_back_as_it_was(display: str | None, parameters: list[tuple[str, str | None]]) -> None:
     unique = tuple({name: (name, value) for name, value in parameters}.values())
@@ -182,6 +186,7 @@ def test_a_name_addr_comes_back_as_it_was(display: str | None, parameters: list[
     assert NameAddr.parse(str(address)) == address
 
 
+@settings(deadline=None)
 @given(anything)
 def test_readers_of_text_raise_nothing_but_their_own_errors(text: str) -> None:
     for read in (NameAddr.parse, Via.parse, MediaType.parse, parse_parameters, split_list):
