@@ -10,7 +10,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 python := .venv/bin/python
 playbook := .ci/alone .ci/probed playbooks
 
-.PHONY: help lab test check test-all lab-up migrate plan rollback status lab-down preview clean
+.PHONY: help lab test check test-all lab-up migrate plan rollback status lab-down preview bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +38,7 @@ test-all: ## the whole suite and the long walks
 .PHONY: lint
 lint:
 	@.venv/bin/ruff check --quiet --output-format concise gateway pulumi playbooks tests
-	@.venv/bin/mypy --no-error-summary --strict gateway/xmppgw pulumi/standalone pulumi/lab_provider pulumi/xmpp_infra
+	@.venv/bin/mypy --no-error-summary --strict gateway/xmppgw pulumi/standalone pulumi/lab_provider pulumi/xmpp_infra pulumi/__main__.py
 
 lab-up: ## bring the lab up, or what is missing of it
 	@.ci/setup --for lab
@@ -67,6 +67,10 @@ preview: ## STACK=name: the stack's resources and policy results in out/preview/
 	@[[ "$(STACK)" =~ ^[a-z0-9-]+$$ ]] || { echo "make preview STACK=name: found STACK='$(STACK)'" >&2; exit 2; }
 	@.ci/setup --for check
 	@.ci/stack preview $(STACK)
+
+bench: ## measure codecs, the message path beside Prosody, memory, a large plan (out/bench/bench.json)
+	@.ci/setup --for test
+	@$(python) -m tests.benchmarks
 
 clean: ## remove what set-up and runs made here, images included (take the lab down first)
 	@[ ! -e .lab ] || { echo "there is a lab: make lab-down first" >&2; exit 1; }
