@@ -79,7 +79,9 @@ async def closing(world: World, **wanted: Any) -> dict[str, Any]:
 
 
 async def ended(leg: Any) -> Closed:
-    return await leg.events.first(Closed)
+    closed = await leg.events.first(Closed)
+    assert isinstance(closed, Closed)
+    return closed
 
 
 async def test_a_partner_that_is_not_listed(innocent: World) -> None:

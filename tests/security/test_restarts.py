@@ -112,7 +112,7 @@ class Process:
         script = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" -m xmppgw.cli frontend --config "$1" 3<&0'
         with (self.config.parent / "frontend.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", script, sys.executable, str(self.config), stderr=log, stdin=self._listener
+                "/bin/sh", "-c", script, sys.executable, str(self.config), stderr=log, stdin=self._listener.fileno()
             )
 
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> int:

@@ -455,7 +455,7 @@ class FakePlatform:
         items = await self.responses.until(
             lambda items: any(known == transaction for known, _ in items), f"a response to {transaction}"
         )
-        return next(status for known, status in items if known == transaction)
+        return int(next(status for known, status in items if known == transaction))
 
     def bodies(self) -> list[str]:
         return [request.body.decode() for request in self.requests.items]

@@ -204,13 +204,12 @@ class LinkHub:
             self._absence.cancel()
             self._absence = None
         self._absent = False
-        write = self._edge.log.warning if opened.missing else self._edge.log.info
-        write(
+        # What a front end withheld from this process (`opened.missing`) is what its predecessor may have acted on.
+        self._edge.log.info(
             "link-up",
             peer=link.name,
             address=link.address,
             new_session=opened.new_session,
-            missing=opened.missing,
             unacknowledged=link.machine.held,
         )
 

@@ -167,5 +167,5 @@ def test_sockets_are_taken_only_if_they_are_meant_for_this_process() -> None:
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = ["/bin/sh", "-c", 'exec "$0" -c "$1" 3<&0', sys.executable, script]
-        told = subprocess.run(command, stdin=listener, stdout=subprocess.PIPE, check=True).stdout
+        told = subprocess.run(command, stdin=listener.fileno(), stdout=subprocess.PIPE, check=True).stdout
         assert int(told) == listener.getsockname()[1]
