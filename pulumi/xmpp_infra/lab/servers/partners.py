@@ -24,6 +24,17 @@ Restart=always
 RestartSec=1
 # It logs to /var/log/ejabberd at debug level and would say everything again here.
 StandardOutput=null
+ExecStartPost=/bin/sh -ec 'erl_call -n ejabberd@localhost -c $(cat /var/lib/ejabberd/.erlang.cookie) -e <{log_settings}'
+"""
+_LOG_SETTINGS = "/etc/ejabberd/log-what-is-read.erl"
+# At debug level ejabberd writes 5 KB a message and, on a busy machine, drops entries that through-log needs. The file can
+# only name one level for all, so once it runs, all but the two modules that through-log reads go back to info.
+_LOG_SETTINGS_TEXT = """\
+xmpp:set_config([{debug, true}]),
+logger:set_module_level([ejabberd_listener, xmpp_socket], debug),
+ok = logger:update_handler_config(ejabberd_log, config,
+    #{sync_mode_qlen => 100000, drop_mode_qlen => 100000, flush_qlen => 200000, burst_limit_enable => false}),
+logger:set_primary_config(level, info).
 """
 _ACCOUNTS_DIRECTORY = "/etc/lab-accounts"
 
@@ -57,7 +68,8 @@ def ejabberd_partner(partner: Partner) -> HostContent:
     )
     files = {
         "/etc/ejabberd/ejabberd.yml": FileSpec(configuration, mode=0o640, group="ejabberd"),
-        "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(_UNIT_TEXT),
+        "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(_UNIT_TEXT.format(log_settings=_LOG_SETTINGS)),
+        _LOG_SETTINGS: FileSpec(_LOG_SETTINGS_TEXT, group="ejabberd"),
         f"/etc/systemd/system/{ACCOUNTS_UNIT}": FileSpec(
             render("lab-accounts.service.j2", directory=_ACCOUNTS_DIRECTORY)
         ),
