@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -216,12 +216,15 @@ class TestCommandLine:
 
 
 def test_ten_thousand_partners_are_checked_and_planned_in_time(tmp_path: Path) -> None:
-    """The goal is 5 s for both commands together, start-up included; measured at about 2.5 s on an idle core."""
+    """The goal is 5 s for both commands together, start-up included; measured at 2.4 s on an idle core.
+
+    Processor time, with room for a machine that is busy with other tests; `make bench` holds the goal itself.
+    """
     path = write(tmp_path, with_partners(10_000))
-    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run("check", "--document", path).returncode == 0
     done = run("plan", "--document", path, "--format", "json")
-    took = time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert len(json.loads(done.stdout)["partners"]) == 10_002
-    # Twice the goal: the machine may be busy with other tests; the goal itself is held by the benchmark.
-    assert took < 10, f"took {took:.1f} s"
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert took < 8, f"took {took:.1f} s of processor time"
