@@ -22,13 +22,13 @@ _UNIT_TEXT = """\
 SupplementaryGroups=ssl-cert
 Restart=always
 RestartSec=1
-# It logs to /var/log/ejabberd at debug level and would say everything again here.
+# It logs to /var/log/ejabberd and would say everything again here.
 StandardOutput=null
 ExecStartPost=/bin/sh -ec 'erl_call -n ejabberd@localhost -c $(cat /var/lib/ejabberd/.erlang.cookie) -e <{log_settings}'
 """
 _LOG_SETTINGS = "/etc/ejabberd/log-what-is-read.erl"
-# At debug level ejabberd writes 5 KB a message and, on a busy machine, drops entries that through-log needs. The file can
-# only name one level for all, so once it runs, all but the two modules that through-log reads go back to info.
+# At debug level ejabberd writes 5 KB a message and, on a busy machine, drops entries that through-log needs. Its
+# configuration can only name one level for all; once it runs, all but what through-log reads go back to info.
 _LOG_SETTINGS_TEXT = """\
 xmpp:set_config([{debug, true}]),
 logger:set_module_level([ejabberd_listener, xmpp_socket], debug),
