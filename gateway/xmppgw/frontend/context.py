@@ -64,7 +64,9 @@ class FrontEndContext:
         self.draining = False
         #: Set when the store fails: the daemon has to stop.
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        #: Items in the store, and items whose commit is under way, by partner.
         self.queued: Counter[str] = Counter()
+        self.entering: Counter[str] = Counter()
         self.uncommitted = 0
         self._last_id = 0
         self.links: Links
@@ -114,7 +116,9 @@ class FrontEndContext:
     def full(self, partner: str) -> bool:
         """Whether a partner's queue, or all together, are full."""
         limits = self.settings.limits
-        return self.queued[partner] >= limits.queue_per_partner or self.queued.total() >= limits.queue_total
+        of_partner = self.queued[partner] + self.entering[partner]
+        total = self.queued.total() + self.entering.total()
+        return of_partner >= limits.queue_per_partner or total >= limits.queue_total
 
     def entered(self, item: Item) -> None:
         """Count an item that is in the store."""

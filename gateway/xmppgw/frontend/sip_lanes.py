@@ -308,6 +308,7 @@ class SipLanes:
 
 def adopt(gateway: FrontEndContext, follow: tuple[Item, ...]) -> tuple[Item, ...]:
     """Before the commit of items that follow from another's end: let their lanes prepare them."""
+    gateway.entering.update(item.partner for item in follow)
     return tuple(
         gateway.sip_lanes.prepare(item) if item.direction == "to_sip" else gateway.xmpp_lanes.prepare(item)
         for item in follow
@@ -316,6 +317,7 @@ def adopt(gateway: FrontEndContext, follow: tuple[Item, ...]) -> tuple[Item, ...
 
 def adopted(gateway: FrontEndContext, follow: tuple[Item, ...], *, new: bool = True) -> None:
     """After the commit: the items are their lanes' now."""
+    gateway.entering.subtract(item.partner for item in follow)
     for item in follow:
         if item.direction == "to_sip":
             gateway.sip_lanes.committed(item, new=new)
