@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from xmppgw.telemetry import systemd
@@ -35,6 +37,7 @@ Reload = Callable[[], str]
 async def run(daemon: Daemon, reload: Reload, log: Log, *, stop_seconds: float) -> int:
     """Run until a signal or a failure ends it; 0 after a graceful stop, 1 after a failure or when time ran out."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: log_fault(log, context))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -70,6 +73,21 @@ async def run(daemon: Daemon, reload: Reload, log: Log, *, stop_seconds: float) 
     finally:
         log.flush()
     return 0
+
+
+def log_fault(log: Log, context: dict[str, object]) -> None:
+    """Write one line about an exception that nobody caught: what and where, never values (they may be a message)."""
+    error = context.get("exception")
+    where = ""
+    if isinstance(error, BaseException):
+        frames = traceback.extract_tb(error.__traceback__)[-3:]
+        where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    log.failure(
+        "internal-error",
+        reason=str(context.get("message", "")).partition("(")[0].partition("\n")[0].strip(),
+        error=type(error).__name__ if error is not None else None,
+        where=where,
+    )
 
 
 async def _watch() -> None:

@@ -21,6 +21,7 @@ from xmppgw.telemetry.correlation import Correlations
 from xmppgw.telemetry.http import TelemetryServer
 from xmppgw.telemetry.log import MAXIMUM_VALUE_CHARACTERS, Log
 from xmppgw.telemetry.metrics import MAXIMUM_PARTNER_LABELS, PartnerLabels
+from xmppgw.telemetry.process import log_fault
 from xmppgw.telemetry.systemd import inherited_sockets, notify, watchdog_seconds
 
 
@@ -169,3 +170,22 @@ def test_sockets_are_taken_only_if_they_are_meant_for_this_process() -> None:
         command = ["/bin/sh", "-c", 'exec "$0" -c "$1" 3<&0', sys.executable, script]
         told = subprocess.run(command, stdin=listener.fileno(), stdout=subprocess.PIPE, check=True).stdout
         assert int(told) == listener.getsockname()[1]
+
+
+def test_an_exception_that_nobody_caught_is_one_line_without_values() -> None:
+    output = io.StringIO()
+
+    def broken() -> None:
+        raise ValueError("the words of a message")
+
+    try:
+        broken()
+    except ValueError as error:
+        log_fault(
+            Log("edge", "e1", output=output),
+            {"message": "Exception in callback f(the words of a message)", "exception": error},
+        )
+    (line,) = output.getvalue().splitlines()
+    assert "the words" not in line
+    assert json.loads(line)["error"] == "ValueError"
+    assert "broken" in json.loads(line)["where"]
