@@ -33,7 +33,7 @@ class ActionModule(MigrationAction):
         verb = args.get("verb") or "migrate"
         if verb == "rollback":
             return self.plan_rollback(picture, args)
-        until = int(args.get("until") or 6)
+        until = int(args.get("last_step") or 6)
         plan = picture.plan(until)
         done = picture.history.done
         pending = {str(step["number"]): bool(step["actions"]) or step["number"] not in done for step in plan["steps"]}

@@ -10,8 +10,9 @@ description:
   - Reads only what is asked for and changes nothing. Called by the O(xmppgw.migration.observe#action) plug-in.
 options:
   gateway:
-    description: Files, units and certificates of our gateway to look at. Keys files, units, certificates, settings,
-    control_socket.
+    description: >-
+      Files, units and certificates of our gateway to look at. Keys files, units, certificates, settings,
+      control_socket, commands.
     type: dict
   platform:
     description: Names of the platform's tables to dump.

@@ -11,7 +11,7 @@ description:
     Runs the guards over every step with something to do, computes the plan and its digest, and writes
     C(out/plan/plan.json) and C(.md).
 options:
-  until:
+  last_step:
     description: 'Last step to plan.'
     type: int
     default: 6
@@ -31,7 +31,7 @@ author: The xmppgw developers
 EXAMPLES = r"""
 - name: Judge and plan
   xmppgw.migration.plan:
-    until: 4
+    last_step: 4
 """
 RETURN = r"""
 plan:

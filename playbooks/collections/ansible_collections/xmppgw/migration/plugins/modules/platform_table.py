@@ -16,8 +16,8 @@ options:
     choices: [homing, route]
     required: true
   entries:
-    description: Entries in the order in which they are to be written. Keys key and value; a null value removes the
-    entry.
+    description: >-
+      Entries in the order in which they are to be written. Keys key and value; a null value removes the entry.
     type: list
     elements: dict
     required: true

@@ -1,0 +1,153 @@
+"""What holds for playbooks, roles and plug-ins as files: names, order, siblings, specifications, documentation."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, wanted
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAYBOOKS = ROOT / "playbooks"
+PLUGINS = PLAYBOOKS / "collections" / "ansible_collections" / "xmppgw" / "migration" / "plugins"
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+MODULES = sorted((PLUGINS / "modules").glob("*.py"))
+
+
+def plays(path):
+    return yaml.safe_load(path.read_text())
+
+
+def step_files(prefix=""):
+    return sorted((PLAYBOOKS / "steps").glob(f"{prefix}[1-6]_*.yml"))
+
+
+def test_the_six_plays_have_the_documented_names_in_the_documented_order():
+    names = [play["name"] for path in step_files() for play in plays(path)]
+    assert names == [f"({number}/6) {name}" for number, name in planner.NAMES.items()]
+
+
+def test_migrate_imports_the_steps_in_order_between_taking_and_giving_back_the_lock():
+    imported = [Path(play["ansible.builtin.import_playbook"]).name for play in plays(PLAYBOOKS / "migrate.yml")]
+    assert imported == ["preflight.yml", "open_run.yml", *(path.name for path in step_files()), "close_run.yml"]
+
+
+def test_every_step_has_a_sibling_that_takes_it_back():
+    assert [path.name for path in step_files("undo_")] == [f"undo_{path.name}" for path in step_files()]
+    names = [play["name"] for path in step_files("undo_") for play in plays(path)]
+    assert names == [f"({number}/6) Take back: {name}" for number, name in planner.NAMES.items()]
+
+
+def test_rollback_takes_the_last_step_back_first():
+    imported = [Path(play["ansible.builtin.import_playbook"]).name for play in plays(PLAYBOOKS / "rollback.yml")]
+    undo = [path.name for path in reversed(step_files("undo_"))]
+    assert imported == ["preflight.yml", "open_run.yml", *undo, "close_run.yml"]
+
+
+@pytest.mark.parametrize("path", [*step_files(), *step_files("undo_")], ids=lambda path: path.name)
+def test_a_failure_on_one_host_stops_every_host(path):
+    for play in plays(path):
+        assert play["any_errors_fatal"] is True
+        assert play["gather_facts"] is False
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda path: path.name)
+def test_every_entry_point_of_a_role_is_specified_and_every_default_is_in_a_specification(role):
+    specs = plays(role / "meta" / "argument_specs.yml")["argument_specs"]
+    called = {
+        match
+        for path in [*PLAYBOOKS.rglob("steps/**/*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]
+        for match in re.findall(rf"name: {role.name}\n(?:\s+tasks_from: (\w+))?", path.read_text())
+    }
+    assert {name or "main" for name in called} <= set(specs)
+    options = {name for spec in specs.values() for name in spec["options"]}
+    defaults = set(plays(role / "defaults" / "main.yml")) if (role / "defaults" / "main.yml").exists() else set()
+    assert defaults <= options, f"without a specification: {sorted(defaults - options)}"
+    assert all(name.startswith(f"{role.name}_") for name in defaults | options)
+    assert all(option["description"] for spec in specs.values() for option in spec["options"].values())
+
+
+def constants(path):
+    tree = ast.parse(path.read_text())
+    wanted = ("DOCUMENTATION", "EXAMPLES", "RETURN")
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id in wanted
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_every_module_is_documented(path):
+    texts = constants(path)
+    documentation = yaml.safe_load(texts["DOCUMENTATION"])
+    assert documentation["module"] == path.stem
+    assert documentation["short_description"]
+    for name, option in documentation["options"].items():
+        assert option["description"], name
+        assert option["type"], name
+    (example,) = yaml.safe_load(texts["EXAMPLES"])
+    assert set(example[f"xmppgw.migration.{path.stem}"] or {}) <= set(documentation["options"])
+    yaml.safe_load(texts["RETURN"])
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_what_a_module_takes_is_what_its_documentation_says(path):
+    source = path.read_text()
+    if "AnsibleModule(" not in source:
+        assert (PLUGINS / "action" / path.name).exists(), "neither a module nor an action"
+        return
+    documented = yaml.safe_load(constants(path)["DOCUMENTATION"])["options"]
+    spec = next(
+        keyword.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "AnsibleModule"
+        for keyword in node.keywords
+        if keyword.arg == "argument_spec"
+    )
+    taken = {
+        key.value: {
+            name.value: getattr(value, "value", None) for name, value in zip(item.keys, item.values, strict=True)
+        }
+        for key, item in zip(spec.keys, spec.values, strict=True)
+    }
+    assert set(taken) == set(documented)
+    for name, item in taken.items():
+        assert item.get("type", "str") == documented[name]["type"], name
+        assert bool(item.get("required")) == bool(documented[name].get("required")), name
+
+
+@pytest.mark.parametrize("path", sorted((PLUGINS / "module_utils").glob("*.py")), ids=lambda path: path.stem)
+def test_what_is_sent_to_hosts_needs_nothing_but_the_standard_library_and_ansible(path):
+    tree = ast.parse(path.read_text())
+    imported = {
+        alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
+    imported |= {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not imported & {"dns", "cryptography", "xmppgw", "jinja2", "yaml"}
+    assert "plugin_utils" not in path.read_text()
+
+
+def tasks_of(items):
+    for item in items or []:
+        yield item
+        for part in ("tasks", "block", "rescue", "always"):
+            yield from tasks_of(item.get(part))
+
+
+def test_no_task_ignores_errors_and_none_needs_a_shell():
+    for path in [*PLAYBOOKS.rglob("steps/**/*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]:
+        for task in tasks_of(plays(path)):
+            assert "ignore_errors" not in task, path
+            assert not [key for key in task if re.search(r"(^|\.)(shell|command|raw|script)$", key)], path
+
+
+def test_the_edge_opens_its_port_in_step_5_and_its_service_does_not_pull_the_socket_in():
+    assert wanted.KINDS["edge"]["socket_step"] == 5
+    service = (ROOT / "roles" / "edge" / "templates" / "xmppgw-edge.service.j2").read_text()
+    # Sockets= would add Wants= on the socket (systemd.service(5)), and 5269 would be open from step 2 on.
+    directives = [line for line in service.splitlines() if not line.startswith("#")]
+    assert not [line for line in directives if line.startswith(("Sockets=", "Requires=xmppgw", "Wants=xmppgw"))]
