@@ -43,6 +43,7 @@ def test_each_guard_bites(code, facts):
     [
         {"step": 3, "done": 2, "legacy_users": ["alice"]},  # that is what step 3 is for
         {"step": 3, "done": 2, "configured_partners": ["partner1.example"]},  # nobody moves
+        {"step": 3, "done": 6, "legacy_users": ["late"], "configured_partners": ["partner1.example"]},
         {"step": 5, "done": 5, "open_edges": ["edge1"]},
         {"step": 2, "done": 6, "open_edges": ["edge1"]},  # repaired long after the migration
         {"step": 4, "done": 3, "seconds_until_forgotten": 12.0},

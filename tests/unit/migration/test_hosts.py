@@ -206,8 +206,12 @@ def test_a_request_that_its_own_key_did_not_sign_is_refused():
 
 S_ONLY = {"domain": "partner1.example", "dialback": False, "allowed": ["S"]}
 S_OR_T = {"domain": "partner2.example", "dialback": True, "allowed": ["S", "T"]}
-REFUSED = {"ok": False, "reason": "not-authorized: the partner says that our dialback key is invalid: who answers?"}
-UNREACHABLE = {"ok": False, "reason": "remote-server-timeout: nobody answers on 203.0.113.12:5269"}
+REFUSED = {
+    "ok": False,
+    "stage": "dialback",
+    "reason": "not-authorized: the partner says that our dialback key is invalid: who answers?",
+}
+UNREACHABLE = {"ok": False, "stage": "connect", "reason": "remote-server-timeout: nobody answers on 203.0.113.12:5269"}
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,11 @@ def _some(names, limit=5):
 
 @guard
 def partners_wait_for_the_users(situation):
-    """R1: a moved user keeps the legacy gateway only as long as the partner is not configured on the new side."""
-    users_move = situation.step == 3 and bool(situation.legacy_users)
+    """R1: a moved user keeps the legacy gateway only as long as the partner is not configured on the new side.
+
+    Once step 6 is done every user's messages go through us, wherever the user lives, and a late one may move.
+    """
+    users_move = situation.step == 3 and situation.done < 6 and bool(situation.legacy_users)
     if not (users_move and situation.configured_partners):
         return []
     return [

@@ -5,9 +5,6 @@ Used by the action `judge_proofs`. Pure: the edge's answers in, verdicts out.
 
 from __future__ import annotations
 
-REFUSED = "our dialback key"
-"""Stands in the edge's reason exactly when the partner was reached, TLS was done, and its dialback check said no."""
-
 METHODS = {"S": "SASL EXTERNAL over TLS", "T": "dialback over TLS", "C": "dialback over TCP"}
 
 
@@ -24,7 +21,7 @@ def judge(answer, partner, *, dns_points_here):
             return {"outcome": outcome, "why": f"proved: {METHODS[outcome]}", "good": True}
         allowed = ", ".join(partner["allowed"])
         return {"outcome": "refused", "why": f"{METHODS[outcome]} came about, allowed is {allowed}", "good": False}
-    if partner["dialback"] and not dns_points_here and REFUSED in reason:
+    if partner["dialback"] and not dns_points_here and answer.get("stage") == "dialback":
         return {
             "outcome": "unproved",
             "why": f"waits for DNS: {reason or 'the partner asked the legacy gateway'}",
