@@ -157,6 +157,7 @@ class ActionModule(MigrationAction):
             "holder_is_gone": bool(held) and gone,
             "tail": picture.tail,
             "missing": picture.missing,
+            "restore": picture.restore,
             "lock": {
                 "owner": who,
                 "host": host,

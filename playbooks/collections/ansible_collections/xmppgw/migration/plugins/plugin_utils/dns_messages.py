@@ -27,6 +27,8 @@ PORT = 53
 class DnsError(Exception):
     """A server's answer that cannot be used; the text says which and why."""
 
+    code = "migration-unreachable"
+
 
 def zone_of(name, zones):
     """Return the longest of `zones` that contains `name`; raise DnsError."""

@@ -29,6 +29,8 @@ USAGES = {"serverAuth": ExtendedKeyUsageOID.SERVER_AUTH, "clientAuth": ExtendedK
 class IssuingError(Exception):
     """A request that is not signed, an authority that cannot sign."""
 
+    code = "migration-certificate"
+
 
 def load_authority(folder):
     """Return (certificate, key) of the private CA in `folder` (ca.pem, key.pem); raise IssuingError."""

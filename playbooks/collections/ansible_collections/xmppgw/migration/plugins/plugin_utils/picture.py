@@ -158,11 +158,12 @@ class Environment:
 class Picture:
     """What stands, as `observe` found it: `seen` maps hosts to its results."""
 
-    def __init__(self, environment, seen, now, noted=()):
+    def __init__(self, environment, seen, now, *, noted=(), take_over=""):
         self.environment = environment
         self.seen = seen
         self.now = now
         self.noted = list(noted)
+        self.take_over = take_over
         self._read_state()
         self._read_dns()
 
@@ -174,13 +175,17 @@ class Picture:
         for state in (authority, copy):
             if state.get("problem"):
                 raise PictureError("migration-journal", state["problem"])
-        if not authority["present"] and copy["records"]:
-            raise PictureError(
-                "migration-journal",
-                f"{self.environment.authority} has no journal, but {self.environment.copy} has a copy with "
-                f"{len(copy['records'])} records. "
-                f"If {self.environment.authority} was rebuilt, copy {STATE_DIRECTORY} back to it and run again.",
-            )
+        self.restore = []
+        if not authority["records"] and copy["records"]:
+            if self.take_over != self.environment.copy:
+                raise PictureError(
+                    "migration-journal",
+                    f"{self.environment.authority} has no journal, but {self.environment.copy} has a copy with "
+                    f"{len(copy['records'])} records. If {self.environment.authority} was rebuilt, run again with "
+                    f"-e take_over={self.environment.copy}: the copy is then restored there.",
+                )
+            authority = {**authority, "records": copy["records"]}
+            self.restore = copy["records"]
         try:
             self.missing = missing_tail(authority["records"], copy["records"])
         except ChainError as problem:

@@ -30,8 +30,7 @@ class MigrationAction(ActionBase):
         except ModuleFailed as failure:
             return {"changed": False, **failure.result}
         except PROBLEMS as problem:
-            code = getattr(problem, "code", f"migration-{type(problem).__name__.removesuffix('Problem').lower()}")
-            return {"failed": True, "code": code, "msg": f"[{code}] {problem}"}
+            return {"failed": True, "code": problem.code, "msg": f"[{problem.code}] {problem}"}
 
     def act(self, args, task_vars):
         """Do the work; return the result."""
@@ -65,7 +64,13 @@ class MigrationAction(ActionBase):
                 seen[host] = found["seen"]
         for result in again:
             seen[result["host"]] = result["seen"]
-        return picture.Picture(self.environment(task_vars), seen, time.time(), list(noted))
+        return picture.Picture(
+            self.environment(task_vars),
+            seen,
+            time.time(),
+            noted=list(noted),
+            take_over=str(task_vars.get("take_over") or ""),
+        )
 
     def remote(self, name, arguments, task_vars):
         """Run one of our modules on the task's host; fail as it failed."""

@@ -46,6 +46,8 @@ KINDS = {
 class WantedError(Exception):
     """The document, the wheels or an authority cannot give what a host needs; the text says what to do."""
 
+    code = "migration-prerequisite"
+
 
 def kind_of(document, host):
     """Return `edge`, `front_end` or None for a host name of the inventory."""
