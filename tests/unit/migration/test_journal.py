@@ -22,7 +22,14 @@ def text_of(records):
 
 @pytest.fixture
 def records():
-    return extend([], [{"event": "run_started", "n": 7}, {"event": "step_done", "step": 1}, {"event": "run_finished"}])
+    return extend(
+        [],
+        [
+            {"event": "run_started", "n": 7, "time": "then", "who": "ann", "verb": "migrate"},
+            {"event": "step_done", "step": 1},
+            {"event": "run_finished"},
+        ],
+    )
 
 
 def test_a_chain_is_read_back_as_it_was_sealed(records):
