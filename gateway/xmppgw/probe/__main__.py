@@ -1,7 +1,7 @@
 """Command line of the probe: `around` runs a command under it, `report` makes the report's faces anew.
 
-Called by the Makefile. Exit status of `around`: the command's own; 4 if that was 0 and something was lost, doubled or did
-not come to rest; 3 if the probe could not begin and the command was not run.
+Called by the Makefile. Exit status of `around`: the command's own; 4 if that was 0 and something was lost, doubled or
+did not come to rest; 3 if the probe could not begin and the command was not run.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Run a command while people chat, then say what it cost them.
 
-Called by `__main__`: `python -m xmppgw.probe around --output out/lab -- COMMAND...`. The order: see that the lab is up and
-every pair gets through; look at DNS and certificates; run the command; wait until the traffic rests on one gateway; stop
-the senders, wait for stragglers, collect, classify, report. Once the senders run they are stopped and what they saw is
-collected, whatever happens to the command. This module does the effects and prints the live lines; what anything means is
-decided in the pure modules beside it.
+Called by `__main__`: `python -m xmppgw.probe around --output out/lab -- COMMAND...`. The order: see that the lab is up
+and every pair gets through; look at DNS and certificates; run the command; wait until the traffic rests on one gateway;
+stop the senders, wait for stragglers, collect, classify, report. Once the senders run they are stopped and what they
+saw is collected, whatever happens to the command. This module does the effects and prints the live lines; what anything
+means is decided in the pure modules beside it.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class _Probe:
                 why = f"not logged in: {', '.join(missing)}; " if missing else ""
                 raise LabError(
                     f"{why}nothing arrives for {', '.join(silent)} after {FLOWING_WAIT_S:.0f} s, so the command was "
-                    f"not started. Look at `journalctl` of the hosts on that way (users, the pools, legacy1, the partners)."
+                    f"not started. Look at `journalctl` of the hosts on the way (users, pools, legacy1, partners)."
                 )
             time.sleep(0.5)
 

@@ -16,12 +16,12 @@ from xmppgw.probe.ledger import Kill
 State = Literal["pending", "running", "done", "failed", "undone"]
 
 NAMES: dict[int, str] = {
-    1: "Deploy the new pool",
-    2: "Deploy the new edge",
+    1: "Deploy the pool",
+    2: "Deploy the edge",
     3: "Move all users",
-    4: "Access policies and edge certificate",
+    4: "Configure access policies and the edge certificate",
     5: "Enable XMPP federation",
-    6: "Update DNS and switch the partners",
+    6: "Update DNS",
 }
 """The documented names and their order; a step line may carry its own wording."""
 

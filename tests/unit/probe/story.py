@@ -55,9 +55,14 @@ def lines_of(seed: int = 1, length: float = 152.0) -> tuple[list[Event], dict[st
         sip, _, xmpp = pair.partition("/")
         for n in range(int(length / 2)):
             t = START + n * 2.0 + 0.3
-            for direction, who, back in (("sip_to_xmpp", f"{sip}/nobody", "returned"), ("xmpp_to_sip", f"nobody/{xmpp}", "returned")):
+            for direction, who, back in (
+                ("sip_to_xmpp", f"{sip}/nobody", "returned"),
+                ("xmpp_to_sip", f"nobody/{xmpp}", "returned"),
+            ):
                 events.append(_event(t, "sent", partner, who, direction, n, kind="unknown_user"))
-                events.append(_event(t + 0.03, back, partner, who, direction, n, kind="unknown_user", code="item-not-found"))
+                events.append(
+                    _event(t + 0.03, back, partner, who, direction, n, kind="unknown_user", code="item-not-found")
+                )
     for pair in ("nurse/friar", "friar/nurse"):
         for n in range(int(length * 10)):
             t = START + n * 0.1
@@ -80,7 +85,9 @@ def _one(events, log, chance, partner, pair, direction, n, moved, silent):
         log.append(Relayed(id=identifier, address="198.51.100.10" if ours else "198.51.100.5", t=arrives))
 
 
-def _event(t: float, e: str, partner: str, pair: str, direction: Direction, n: int, *, kind: Kind = "normal", **more: str) -> Event:
+def _event(
+    t: float, e: str, partner: str, pair: str, direction: Direction, n: int, *, kind: Kind = "normal", **more: str
+) -> Event:
     return Event(t=t, e=e, partner=partner, pair=pair, direction=direction, n=n, kind=kind, **more)
 
 
@@ -89,7 +96,9 @@ def circumstances(**changes: object) -> Circumstances:
     name = "_xmpp-server._tcp.corp.example."
 
     def dns(target: str, ttl: int) -> tuple[RecordSet, ...]:
-        return tuple(RecordSet(s, name, "SRV", ttl, (f"10 10 5269 {target}",)) for s in ("203.0.113.53", "203.0.113.54"))
+        return tuple(
+            RecordSet(s, name, "SRV", ttl, (f"10 10 5269 {target}",)) for s in ("203.0.113.53", "203.0.113.54")
+        )
 
     def certificate(host: str, place: str, subject: str, names: Sequence[str], issuer: str, sha: str) -> Certificate:
         return Certificate(host, place, subject, tuple(names), issuer, "2027-11-21", ("server",), sha * 8)
@@ -97,10 +106,18 @@ def circumstances(**changes: object) -> Circumstances:
     old = certificate("legacy1", "served on 5269", "corp.example", ["corp.example"], "Lab public CA", "0badc0de")
     new = [
         certificate("edge1", "served on 5269", "corp.example", ["corp.example"], "Lab public CA", "5eed5eed"),
-        certificate("edge1", "link", "edge1-int.corp.example", ["edge1-int.corp.example"], "Lab private CA", "aa55aa55"),
-        certificate("fe1", "sip", "fe1.corp.example", ["fe-pool.corp.example", "fe1.corp.example"], "Lab private CA", "77777777"),
+        certificate(
+            "edge1", "link", "edge1-int.corp.example", ["edge1-int.corp.example"], "Lab private CA", "aa55aa55"
+        ),
+        certificate(
+            "fe1", "sip", "fe1.corp.example", ["fe-pool.corp.example", "fe1.corp.example"], "Lab private CA", "77777777"
+        ),
     ]
-    hosts = tuple(Host(h, (f"198.51.100.{i}",), (), *STANDS_FOR[h]) for i, h in enumerate(sorted(STANDS_FOR)) if h[-1] != "2" or h == "dns2")
+    hosts = tuple(
+        Host(h, (f"198.51.100.{i}",), (), *STANDS_FOR[h])
+        for i, h in enumerate(sorted(STANDS_FOR))
+        if h[-1] != "2" or h == "dns2"
+    )
     known = {
         "scenario": "replace",
         "plan_digest": "3f7a91c2e4b80d5f6a",
@@ -110,11 +127,19 @@ def circumstances(**changes: object) -> Circumstances:
         "started": START - 5,
         "finished": START + 160,
         "before": Observation(dns("legacy1.corp.example.", 15), (old,)),
-        "after": Observation(dns("edge1.corp.example.", 15), (old, *new), (
-            Service("edge1", "xmppgw-edge.service", "active", 41 * 2**20), Service("fe1", "xmppgw-frontend.service", "active", 44 * 2**20))),
+        "after": Observation(
+            dns("edge1.corp.example.", 15),
+            (old, *new),
+            (
+                Service("edge1", "xmppgw-edge.service", "active", 41 * 2**20),
+                Service("fe1", "xmppgw-frontend.service", "active", 44 * 2**20),
+            ),
+        ),
         "hosts": hosts,
-        "plan": tuple(PlanStep(n, name, (f"what step {n} does first, on <host>", "and then")) for n, name in enumerate(NAMES, 1)),
+        "plan": tuple(
+            PlanStep(n, name, (f"what step {n} does first, on <host>", "and then")) for n, name in enumerate(NAMES, 1)
+        ),
         "settled": "target",
         "expected": "target",
-    }  # fmt: skip
+    }
     return Circumstances(**{**known, **changes})
