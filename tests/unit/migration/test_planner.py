@@ -92,6 +92,16 @@ def test_users_move_unless_every_platform_homes_them_on_the_target():
     assert [(item["subject"], item["before"]) for item in moves] == [("alice", "pool-legacy"), ("carol", "pool-legacy")]
 
 
+def test_the_dialback_secret_is_made_on_the_first_edge_and_is_the_same_on_all():
+    def wanted(digests):
+        return {item["subject"]: item["after"] for item in planner.secret_actions(digests)}
+
+    assert wanted({"edge1": None}) == {"edge1": "made there"}
+    assert wanted({"edge2": None, "edge1": None}) == {"edge1": "made there", "edge2": "the same as on edge1"}
+    assert wanted({"edge1": "x", "edge2": "y"}) == {"edge2": "the same as on edge1"}
+    assert wanted({"edge1": "x", "edge2": "x"}) == {}
+
+
 PARTNER = {"domain": "partner1.example", "allowed": ["S"], "rationale": "because"}
 
 

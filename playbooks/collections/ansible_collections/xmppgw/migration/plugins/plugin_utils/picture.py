@@ -313,6 +313,9 @@ class Picture:
         for host in [*environment.front_ends, *environment.edges]:
             plain = wanted.digests(environment.wanted_host(host))
             actions += planner.gateway_actions(host, self.gateway(host), plain, done)
+        actions += planner.secret_actions(
+            {host: self.seen[host]["gateway"]["files"].get(wanted.DIALBACK_SECRET) for host in environment.edges}
+        )
         homes = environment.homes
         actions += planner.homing_actions(self.tables("homing"), homes.get("legacy", ""), homes["target"])
         dns_moves = False

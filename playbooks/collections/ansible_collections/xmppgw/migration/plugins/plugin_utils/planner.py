@@ -118,6 +118,20 @@ def homing_actions(seen, source, target):
             yield action(3, "homing", user, f"Move {user} to {target}", before, target)
 
 
+def secret_actions(digests):
+    """Yield what step 5 does for the dialback secret. `digests`: edge to the digest of its secret file, or None.
+
+    Made on the first edge, the same on all: a partner may ask any edge about what another sent (XEP-0220 section 2.4).
+    """
+    edges = sorted(digests)
+    first = edges[0]
+    for edge in edges:
+        if digests[edge] is None or digests[edge] != digests[first]:
+            after = "made there" if edge == first else f"the same as on {first}"
+            before = None if digests[edge] is None else "another"
+            yield action(5, "secret", edge, f"Give {edge} the dialback secret", before, after, edge)
+
+
 def dns_actions(domain, name, seen, plan, done):
     """Yield the changes of one SRV RRset: TTL lowered in step 4, targets changed in step 6.
 
@@ -163,7 +177,7 @@ def describe_partner(partner, proof):
     }
 
 
-ORDER = ("install", "file", "certificate", "unit", "homing", "srv", "prove", "drain", "route")
+ORDER = ("install", "secret", "file", "certificate", "unit", "homing", "srv", "prove", "drain", "route")
 """Kinds in the order in which a step performs them; route last, because it is what moves a partner."""
 
 
