@@ -129,8 +129,8 @@ def edges_stay_closed_until_step_5(situation):
             "migration-r5",
             "An edge is deployed with federation off; it may open 5269 only in step 5.",
             f"open already: {_some(situation.open_edges)}",
-            "Find out who opened it, close it there (systemctl disable --now xmppgw-edge.socket xmppgw-edge.service), and run "
-            "migrate.yml again.",
+            "Find out who opened it, close it there (systemctl disable --now xmppgw-edge.socket xmppgw-edge.service), "
+            "and run migrate.yml again.",
         )
     ]
 
