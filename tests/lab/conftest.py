@@ -40,6 +40,10 @@ class Walk:
     def playbook(self, name: str, *variables: str) -> subprocess.CompletedProcess[str]:
         return self.run(*self.command(name, *variables))
 
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """Bring the lab up, or what is missing of it, by the engine that is there."""
+        return self.run(str(ROOT / ".ci" / "stack"), "up", "lab")
+
     def probed(self, *command: str) -> tuple[subprocess.CompletedProcess[str], dict]:
         """Run a command while people chat; its outcome and the report."""
         report = self.output / "lab" / "report.json"
@@ -63,9 +67,10 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     lab = Lab(tmp_path_factory.mktemp("walk"), "walklab")
     output = tmp_path_factory.mktemp("out")
     try:
-        up = lab.program("standalone", "up", "--stack", "lab")
+        walk = Walk(lab, output)
+        up = walk.up()
         assert up.returncode == 0, f"the lab did not come up:\n{up.stdout}{up.stderr}"
-        yield Walk(lab, output)
+        yield walk
     finally:
         down = lab.program("lab_provider.down")
         assert down.returncode == 0, f"the lab left something behind:\n{down.stdout}{down.stderr}"

@@ -40,7 +40,6 @@ class Outputs(msgspec.Struct, frozen=True):
 
     hosts: Mapping[str, _HostOutput]
     ssh: _SshOutput
-    engine: str = ""
 
 
 def read_outputs(path: Path) -> Outputs:
@@ -51,6 +50,14 @@ def read_outputs(path: Path) -> Outputs:
         raise LabError(f"{path} does not exist: no lab is up. Type `make lab-up`.") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise LabError(f"{path}: {error}. Type `make lab-down`, then `make lab-up`.") from error
+
+
+def read_engine(lab: Path) -> str:
+    """Name the engine that made the lab, as `.ci/stack` noted it; empty if the lab was made without it."""
+    try:
+        return (lab / "engine").read_text(encoding="ascii").strip()[:32]
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 class Hosts:

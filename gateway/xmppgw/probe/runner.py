@@ -30,7 +30,7 @@ import msgspec
 from xmppgw.federation import DocumentProblems, Federation, load_document
 from xmppgw.probe import looking, report
 from xmppgw.probe.events import StepLine, decode_lines, encode_lines
-from xmppgw.probe.hosts import Hosts, LabError, read_outputs
+from xmppgw.probe.hosts import Hosts, LabError, read_engine, read_outputs
 from xmppgw.probe.ledger import Gateway, Gateways, classify
 from xmppgw.probe.observations import Observation
 from xmppgw.probe.people import Evidence, People, RunStatus, Status
@@ -274,7 +274,7 @@ class _Probe:
             report.Circumstances(
                 scenario=str(self._federation.scenario),
                 plan_digest=digest,
-                engine=self._hosts.outputs.engine,
+                engine=read_engine(self._options.lab),
                 command=shlex.join(self._options.command),
                 exit_status=status,
                 started=ended.started,
