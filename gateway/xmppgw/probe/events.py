@@ -44,7 +44,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Relayed(msgspec.Struct, frozen=True, kw_only=True):
-    """One message in a partner server's own stream log: which peer address it came from."""
+    """One message in a partner server's own stream log: which peer address it came from.
+
+    An empty address tells the reverse: a message that the server took from its user and wrote to nobody.
+    """
 
     id: str
     address: str

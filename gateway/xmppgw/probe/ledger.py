@@ -6,7 +6,8 @@ each message gets exactly one fate:
 
 * delivered    - the receiver saw it at least once;
 * returned     - the receiver never saw it and its sender was told so (SIP final reply, error stanza or notice);
-* unprotected  - neither, but a part was killed about then, and the kill's stated bound is not used up;
+* unprotected  - neither, but a part was killed about then, and the kill's stated bound is not used up; or the partner's
+                 own log says that its server took the message from its user and wrote it to nobody;
 * lost         - neither.
 
 `duplicated`, `reordered` and `returned_though_delivered` are counted beside the fates, they do not replace one.
@@ -157,6 +158,8 @@ class Ledger:
     """Notices to a sender that fit no message: shown, never counted as a return."""
     unexpected: int
     """Receipts of a message that nobody recorded as sent: never zero silently."""
+    dropped_by_partner: int = 0
+    """Of the unprotected ones, those that ended inside a partner's own server."""
 
     def normal(self) -> list[Message]:
         """The numbered messages that crossed a gateway."""
@@ -180,6 +183,7 @@ class _Draft:
     kind: Kind
     n: int
     sent_at: float
+    sent_id: str
     receipts: list[Event] = field(default_factory=list)
     returns: list[tuple[float, str, str]] = field(default_factory=list)
 
@@ -207,7 +211,7 @@ def classify(
         key = (event.pair, event.direction, event.kind, event.n)
         if event.e == "sent":
             flow = Flow(event.partner, event.pair, event.direction)
-            drafts.setdefault(key, _Draft(flow, event.kind, event.n, event.t))
+            drafts.setdefault(key, _Draft(flow, event.kind, event.n, event.t, event.id))
         elif event.e == "received":
             receipts.append((key, event))
         elif event.e in ("returned", "refused"):
@@ -227,12 +231,13 @@ def classify(
 
     unmatched = _match_by_address(nameless, drafts.values())
     addresses = {domain: _addresses_by_id(lines) for domain, lines in relayed.items()}
-    unprotected = _unprotected(drafts.values(), kills)
+    dropped = _dropped_by_partner(drafts.values(), relayed)
+    unprotected = _unprotected([draft for key, draft in drafts.items() if key not in dropped], kills) | dropped
     messages = [
         _settle(draft, _carriers(draft, addresses, gateways), key in unprotected) for key, draft in drafts.items()
     ]
     messages.sort(key=lambda m: (m.flow.partner, m.flow.pair, m.flow.direction, m.kind, m.n))
-    return Ledger(tuple(messages), unmatched, unexpected)
+    return Ledger(tuple(messages), unmatched, unexpected, len(dropped))
 
 
 def _return_path(event: Event) -> str:
@@ -264,7 +269,8 @@ def _match_by_address(notices: Sequence[Event], drafts: Iterable[_Draft]) -> int
 def _addresses_by_id(lines: Sequence[Relayed]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for line in lines:
-        found[line.id].append(line.address)
+        if line.address:
+            found[line.id].append(line.address)
     return found
 
 
@@ -281,6 +287,19 @@ def _carriers(draft: _Draft, addresses: Mapping[str, Mapping[str, Sequence[str]]
         seen[event.id] += 1
         carriers.append(gateways.which(peers[min(nth, len(peers) - 1)]) if peers else Gateway.UNKNOWN)
     return carriers
+
+
+def _dropped_by_partner(drafts: Iterable[_Draft], relayed: Mapping[str, Sequence[Relayed]]) -> set[_Key]:
+    """The missing messages of partners' users that never left their server; its own log is the evidence."""
+    unwritten = {domain: {line.id for line in lines if not line.address} for domain, lines in relayed.items()}
+    return {
+        (draft.flow.pair, draft.flow.direction, draft.kind, draft.n)
+        for draft in drafts
+        if draft.flow.direction == "xmpp_to_sip"
+        and not draft.receipts
+        and not draft.returns
+        and draft.sent_id in unwritten.get(draft.flow.partner, ())
+    }
 
 
 def _unprotected(drafts: Iterable[_Draft], kills: Sequence[Kill]) -> set[_Key]:

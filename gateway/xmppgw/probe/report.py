@@ -131,6 +131,7 @@ class ProbeEntry(Tally):
     strays: tuple[Stray, ...] = ()
     strays_left_out: int = 0
     unprotected_bound: int = 0
+    dropped_by_partner: int = 0
     unmatched_notices: int = 0
     unexpected: int = 0
     broken_lines: int = 0
@@ -272,7 +273,8 @@ def _probe(ledger: Ledger, course: Course, circumstances: Circumstances) -> Prob
         silences=_silences(normal, control, course),
         strays=tuple(strays[:STRAYS_SHOWN]),
         strays_left_out=max(0, len(strays) - STRAYS_SHOWN),
-        unprotected_bound=sum(kill.bound for kill in course.kills),
+        unprotected_bound=sum(kill.bound for kill in course.kills) + ledger.dropped_by_partner,
+        dropped_by_partner=ledger.dropped_by_partner,
         unmatched_notices=ledger.unmatched_notices,
         unexpected=ledger.unexpected,
         broken_lines=circumstances.broken_lines,

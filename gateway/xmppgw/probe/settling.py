@@ -78,7 +78,7 @@ def _last_by_gateway(
     if flow.direction == "xmpp_to_sip":
         seen = [(gateways.which(via), seen.last) for via, seen in flow.via.items()]
     else:
-        seen = [(gateways.which(line.address), line.t) for line in relayed.get(flow.partner, ())]
+        seen = [(gateways.which(line.address), line.t) for line in relayed.get(flow.partner, ()) if line.address]
     for gateway, t in seen:
         last[gateway] = max(last.get(gateway, 0.0), t)
     return last

@@ -82,6 +82,21 @@ def test_a_kill_covers_no_more_than_its_bound_and_only_in_its_window() -> None:
     assert (counts.unprotected, counts.lost) == (2, 2)
 
 
+def test_what_the_partners_server_took_and_wrote_to_nobody_is_not_ours_to_lose() -> None:
+    ledger = settled(
+        line("sent", 1, 0, id="gone"), line("sent", 2, 1, id="written"), relayed=[Relayed(id="gone", address="")]
+    )
+    assert [message.fate for message in ledger.messages] == [Fate.UNPROTECTED, Fate.LOST]
+    assert ledger.dropped_by_partner == 1
+
+
+def test_a_delivered_message_is_delivered_whatever_a_log_says() -> None:
+    ledger = settled(
+        line("sent", 1, id="x"), line("received", 1.1, via="fe1.corp.example"), relayed=[Relayed(id="x", address="")]
+    )
+    assert (only(ledger).fate, ledger.dropped_by_partner) == (Fate.DELIVERED, 0)
+
+
 def test_a_notice_without_a_number_answers_the_oldest_message_that_waits() -> None:
     first, second = settled(line("sent", 1, 0), line("sent", 2, 1), line("returned", 3, None)).messages
     assert (first.fate, first.returned_by, second.fate) == (Fate.RETURNED, "notice by address", Fate.LOST)

@@ -6,6 +6,11 @@
 Prints one JSON object a line: {"id": stanza id, "from": bare address, "address": peer's address, "t": epoch seconds}.
 ejabberd logs "Accepted connection [address]:port -> [address]:5269" under the name of the connection's process, and
 what it reads from that connection, piece by piece, under the same name. It only reads.
+
+A message to that domain which ejabberd took from its user and wrote to nobody is told with an empty address. It
+happens when the stream to that domain is just being closed (seen: 3 of 2,098 messages over 70 closings): for some
+milliseconds more ejabberd 23.01 hands messages to the closing stream's process, and they end with it, neither sent nor
+bounced.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from pathlib import Path
 
 ENTRY = re.compile(r"^(\d{4}-\d\d-\d\d \S+) \[\w+\] ")
 ACCEPTED = re.compile(r"\((<[\d.]+>)\) Accepted connection \[?([0-9a-fA-F.:]+)\]?:\d+ -> \S+:(\d+)$")
+SENT = re.compile(r"\(\w+\|<[\d.]+>\) Send XML on stream = <<\"(.*)\">>$", re.DOTALL)
 RECEIVED = re.compile(r"\(\w+\|(<[\d.]+>)\) Received XML on stream = <<\"(.*)\">>$", re.DOTALL)
 OPENING = re.compile(r"<message(\s[^>]*)>")
 ATTRIBUTE = re.compile(r"""([\w:]+)=(?:'([^']*)'|"([^"]*)")""")
@@ -39,6 +45,29 @@ def entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             parts.append(line)
     if parts:
         yield when, "".join(parts).rstrip("\n")
+
+
+def from_users(text: str, domain: str) -> Iterator[tuple[str, str]]:
+    """Stanza id and sender of each message to `domain` in one piece of logged XML; Erlang escapes its quotes."""
+    for opening in OPENING.finditer(text.replace('\\"', '"')):
+        attributes = {name: unescape(one or two) for name, one, two in ATTRIBUTE.findall(opening.group(1))}
+        recipient = attributes.get("to", "").partition("/")[0]
+        if recipient.partition("@")[2] == domain and attributes.get("id"):
+            yield attributes["id"], attributes.get("from", "").partition("/")[0]
+
+
+def never_written(lines: Iterable[str], domain: str) -> Iterator[dict[str, str | float]]:
+    """One record for each message to `domain` that was taken from a user and written to nobody."""
+    taken: dict[str, str] = {}
+    for when, text in entries(lines):
+        if found := SENT.search(text):
+            for identifier, _ in from_users(found.group(1), domain):
+                taken.pop(identifier, None)
+        elif found := RECEIVED.search(text):
+            for identifier, _ in from_users(found.group(2), domain):
+                taken.setdefault(identifier, when)
+    for identifier, when in taken.items():
+        yield {"id": identifier, "from": "", "address": "", "t": datetime.fromisoformat(when).timestamp()}
 
 
 def messages(lines: Iterable[str], domain: str) -> Iterator[dict[str, str | float]]:
@@ -75,6 +104,7 @@ if __name__ == "__main__":
     options.add_argument("--domain", default="corp.example")
     options.add_argument("log", nargs="?", type=Path, default=Path("/var/log/ejabberd/ejabberd.log"))
     arguments = options.parse_args()
-    with arguments.log.open(encoding="utf-8", errors="replace") as log:
-        for record in messages(log, arguments.domain):
-            sys.stdout.write(json.dumps(record) + "\n")
+    for tell in (messages, never_written):
+        with arguments.log.open(encoding="utf-8", errors="replace") as log:
+            for record in tell(log, arguments.domain):
+                sys.stdout.write(json.dumps(record) + "\n")
