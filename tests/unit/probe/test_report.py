@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from tests.unit.probe.story import GATEWAYS, START, circumstances, lines_of, step_lines
 
+from xmppgw.probe.events import Relayed
 from xmppgw.probe.ledger import classify
 from xmppgw.probe.report import Report, build, from_json, to_html, to_json, to_markdown
 from xmppgw.probe.steps import read_course
@@ -49,6 +50,18 @@ def test_a_lost_and_a_doubled_message_are_said_first() -> None:
         assert "1 lost" in face
         assert "2 doubled" in face
     assert told().verdict != report.verdict
+
+
+def test_what_ended_in_a_partners_own_server_is_said_beside_the_zero() -> None:
+    events, relayed = lines_of(length=140.0)
+    gone = next(event for event in events if event.e == "sent" and event.direction == "xmpp_to_sip")
+    events = [event for event in events if event.e != "received" or event.id != gone.id]
+    relayed[gone.partner].append(Relayed(id=gone.id, address=""))
+    course = read_course(step_lines(), START + 150)
+    report = build(classify(events, relayed, GATEWAYS, course.kills), course, circumstances())
+    assert (report.probe.lost, report.probe.unprotected, report.verdict.good) == (0, 1, True)
+    for face in (to_html(report), to_markdown(report)):
+        assert "0 lost, 0 doubled, 1 unprotected" in face
 
 
 def test_html_is_one_file_that_loads_nothing() -> None:
