@@ -33,7 +33,7 @@ check: ## what needs no root and no lab (less than 3 minutes)
 test-all: ## the whole suite and the long walks
 	@.ci/setup --for test
 	@$(MAKE) lint
-	@.ci/alone $(python) -m pytest $(PYTEST)
+	@XMPPGW_EXPLORE=1 .ci/alone $(python) -m pytest $(PYTEST)
 
 .PHONY: lint
 lint:

@@ -130,6 +130,7 @@ class LinkMachine:
         # Receiving half: the peer's session, what came up to us, what we have committed.
         self._peer_session, self._processed = resume if resume is not None else ("", 0)
         self._received = self._processed
+        self._resumed_at = self._processed
         # Sending half: frames not yet acknowledged, oldest first.
         self._unacknowledged: deque[tuple[int, bytes]] = deque()
         self._held_bytes = 0
@@ -321,6 +322,7 @@ class LinkMachine:
                 self.forget()
             self._peer_session = frame.session
             self._processed = self._received = 0
+        self._resumed_at = self._processed
         outputs.append(SendData(encode_frame(Resume(self._peer_session, self._processed, self._limits.window))))
 
     def _resume(self, frame: Resume, outputs: list[Output]) -> None:
@@ -335,7 +337,8 @@ class LinkMachine:
 
     def _start(self, frame: Start, outputs: list[Output]) -> None:
         missing = frame.sequence - 1 - self._received
-        if frame.sequence <= self._processed:
+        # Against what our Resume said: more may have been committed since, and comes once more to be dropped by number.
+        if frame.sequence <= self._resumed_at:
             self._refuse("start", "the peer starts before what we have processed", outputs)
             return
         self._started = True

@@ -229,3 +229,22 @@ def test_an_opening_that_does_not_finish_is_given_up() -> None:
     machine, _ = opening()
     assert machine.handle_time(9.9) == []
     assert closing(machine.handle_time(10.0)).code == "timeout"
+
+
+def test_a_commit_between_our_resume_and_the_peers_start_is_no_fault_of_the_peer() -> None:
+    sender, receiver = LinkMachine("sender", "s1"), LinkMachine("receiver", "r1")
+    wire = Wire(sender, receiver)
+    wire.connect()
+    wire.send(0, b"one")
+    wire.cut()
+    wire.pending = [bytearray(), bytearray()]
+    for side in (0, 1):
+        wire.obey(side, wire.machines[side].connection_made(1.0))
+    hello = bytes(wire.pending[1])
+    wire.pending[1].clear()
+    wire.obey(1, receiver.receive(hello, 1.0))
+    wire.obey(1, receiver.processed("s1", 1))
+    wire.run(1.0)
+    assert receiver.open and sender.open, "the link is open, not refused"
+    assert wire.received(1) == [b"one"], "handed up once"
+    assert sender.held == 0, "and acknowledged"
