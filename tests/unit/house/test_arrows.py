@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "tls": {"xmpp"},
     "link": {"tls"},
     "edge": {"link", "telemetry", "tls", "xmpp"},
-    "frontend": {"link", "sip", "store", "telemetry", "tls", "translate", "xmpp"},
+    "policy": {"sip", "translate", "xmpp"},
+    "frontend": {"link", "policy", "sip", "store", "telemetry", "tls", "translate", "xmpp"},
     "probe": {"federation"},
     "cli": {"federation", "sip", "xmpp"},
 }
