@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from xmppgw.federation.model import Document, Issuer
+from xmppgw.federation.model import Document, InternalIssuer, PublicIssuer
 
 TLS_DIRECTORY: Final = "/etc/xmppgw/tls"
 AUTHORITY_DIRECTORY: Final = "/etc/xmppgw/ca"
@@ -40,6 +40,7 @@ class CertificateRequirement:
     usages: tuple[Usage, ...]
     issuer: str
     authority: str
+    """name of the authority; empty where the issuer brings a public one"""
     step: int
     """step of the migration in which it is made"""
     used_for: str
@@ -72,20 +73,26 @@ def certificates(document: Document) -> list[CertificateRequirement]:
     needed: list[CertificateRequirement] = []
 
     def need(  # noqa: PLR0917 - a row of a table
-        name: str, host: str, names: tuple[str, ...], step: int, used_for: str, issuer: Issuer = internal
+        name: str,
+        host: str,
+        names: tuple[str, ...],
+        step: int,
+        used_for: str,
+        issuer: InternalIssuer | PublicIssuer = internal,
     ) -> None:
         usages = (Usage.SERVER,) if issuer is public else (Usage.SERVER, Usage.CLIENT)
         unique = tuple(dict.fromkeys(names))
         needed.append(
             CertificateRequirement(
-                name, host, unique[0], unique, usages, issuer.issuer, issuer.authority, step, used_for
+                name, host, unique[0], unique, usages, issuer.issuer, issuer.authority or "", step, used_for
             )
         )
 
     for edge in federation.edges:
         # One bare-domain entry per SIP domain: partners look for the domain, not for the host (RFC 6120 13.7.1.2).
         # serverAuth only: public authorities no longer issue clientAuth, and S2S checks names as a server's anyway.
-        need("public", edge.host, (edge.fqdn, *federation.own_domains), 4, "XMPP S2S with partners", public)
+        names = (edge.fqdn, *federation.own_domains, *public.names)
+        need("public", edge.host, names, 4, "XMPP S2S with partners", public)
         need("link", edge.host, (edge.internal_fqdn,), 2, "link from the front ends")
     for pool, front_end in federation.front_ends:
         need("link", front_end.host, (front_end.fqdn,), 1, "link to the edges")

@@ -92,6 +92,13 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "wrong-address": _error(
             "The value is not a usable IP address.", "Write one IPv4 or IPv6 address, without brackets, zone or prefix."
         ),
+        "wrong-user": _error(
+            "The value is not a usable address of a user.", "Write user@domain, without `sip:` and without blanks."
+        ),
+        "wrong-time": _error(
+            "The value is not a usable moment or time of day.",
+            "Write moments with date, time and offset, in quotes: '2026-12-05T22:00:00+01:00'.",
+        ),
         # Rules across fields.
         "duplicate-domain": _error(
             "A domain is listed twice.", "Keep one entry; further domains go into `additional_domains`."
@@ -127,6 +134,50 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "The scenario moves something away from a legacy gateway, and none is described.",
             "Add the section `legacy`.",
         ),
+        "domain-owner": _error(
+            "The owners of the SIP domains do not fit the scenario.",
+            "In `coexist` each gateway owns at least one SIP domain; in `replace` ours owns all.",
+        ),
+        "maintenance-window": _error(
+            "The maintenance window does not end after it starts.", "Correct `start` or `end`; mind their offsets."
+        ),
+        "foreign-user": _error(
+            "A user who is named here is in none of our SIP domains.", "Name users of `sip_domains` only."
+        ),
+        "duplicate-user": _error("A user is named twice in the same list.", "Keep one entry."),
+        "interruption": _error(
+            "An accepted interruption lacks who accepted it, or how long it is expected to last.",
+            "Add `by` and `minutes` to the exception.",
+        ),
+        "pilot-unknown": _error(
+            "The pilot names a SIP domain or a partner that the document does not have.",
+            "Name one of `sip_domains` that our gateway owns, and one of `partners`.",
+        ),
+        "duplicate-policy": _error(
+            "Two access policies of one scope share a name.", "Keep one; the platform compares names without case."
+        ),
+        "preset": _error(
+            "The partner's settings are not those of the preset that it names.",
+            "Set what the preset is documented with, or remove `preset`.",
+        ),
+        "partner-pins": _error(
+            "A partner is pinned that may authenticate without any certificate.",
+            "Set `tls: required`; pins say nothing about plain TCP.",
+        ),
+        "issuer-incomplete": _error(
+            "The certificate issuer needs settings that are missing.", "Add the keys that are named."
+        ),
+        "issuer-settings": _error(
+            "The certificate issuer has settings that belong to another one.", "Remove them, or choose that issuer."
+        ),
+        "issuer-dns": _error(
+            "The issuer `acme` proves names by DNS-01, and the DNS provider cannot write records.",
+            "Use `dns.provider: rfc2136`, or the issuer `import`.",
+        ),
+        "drain-quiet-minute": _error(
+            "The drain restarts the legacy proxy service, and no quiet minute is set for that.",
+            "Add `quiet_minute`: what is in flight in that minute cannot be protected.",
+        ),
         # Warnings.
         "partner-settings": _warning(
             "The partner's settings work, but not quite as one may think.",
@@ -143,6 +194,20 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "next-hop-not-target": _warning(
             "The SIP next hop is not the target platform's pool.", "Check `sip.next_hop.fqdn` against `target.pool`."
         ),
+        "preset-obsolete": _warning(
+            "The preset is a documented recipe whose service has ended.",
+            "Ask the partner what it runs today; remove it if nobody uses it.",
+        ),
+        "text-only": _warning(
+            "The SIP next hop is a Microsoft platform, and this version carries text only: presence and contacts stop"
+            " working at the switch.",
+            "Tell the users; a migration wants `-e accept=text-only`.",
+        ),
+        "moved-users-unserved": _warning(
+            "The legacy gateway does not serve users who have moved, and nothing says how they keep XMPP.",
+            "Name `pilot.users` to prove the contrary, replace the gateway in place first, use `coexist`, or accept an"
+            " interruption by name in `users.exceptions`.",
+        ),
         "not-in-this-version": _warning(
             "The document asks for something that can be planned but that this version cannot carry out.",
             "Plan with it; before migrating, choose what this version has, or update.",
@@ -152,6 +217,16 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             Severity.REFUSED,
             "The legacy edge has one FQDN for all services: moving the federation route is not supported then (R7).",
             "Move the users and decommission the legacy edge first, or give its services names of their own.",
+        ),
+        "federation-forbidden": Code(
+            Severity.REFUSED,
+            "`AllowFederatedUsers` is off on the platform: nobody's policy lets anything through then.",
+            "`Set-CsAccessEdgeConfiguration -AllowFederatedUsers $true`; it opens SIP federation too.",
+        ),
+        "public-private-ca": Code(
+            Severity.REFUSED,
+            "Our own CA would sign what partners see, and not every partner has confirmed that it pins it.",
+            "Use `acme` or `import`; or have each partner pin the certificate and set `pins_our_certificate`.",
         ),
     }
 )

@@ -2,38 +2,20 @@
 
 Validation runs them on whatever part of the document is well formed. A rule may use nothing but the sections that it
 names; what it finds is dropped where a broken field lies beneath, so that one mistake is reported once. To add a rule:
-a function, a row in RULES, a code in problems.py, a test.
+a function, a row in RULES, a code in problems.py, a test. What the migration itself asks for (scenario, users, window,
+issuers, products) is in `migration_rules.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
 
+from xmppgw.federation.findings import Finding, Path, Rule
+from xmppgw.federation.findings import rule as _rule
+from xmppgw.federation.migration_rules import MIGRATION_RULES
 from xmppgw.federation.model import Federation, Partner, Switch
 from xmppgw.federation.outcome import Method, partner_outcome
-
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a rule found. `path` is below `federation`; `reads` are further paths that it rests on."""
-
-    code: str
-    path: Path
-    message: str
-    hint: str = ""
-    reads: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule and the sections of the document that it needs whole."""
-
-    sections: frozenset[str]
-    check: Callable[[Federation], Iterator[Finding]]
 
 
 def _domains_listed_once(federation: Federation) -> Iterator[Finding]:
@@ -204,6 +186,9 @@ def _legacy_is_described(federation: Federation) -> Iterator[Finding]:
     elif federation.legacy.single_edge_fqdn:
         found = "found single_edge_fqdn: true; the route transition is not supported for such an edge"
         yield Finding("migration-r7", ("legacy", "single_edge_fqdn"), found)
+    elif federation.legacy.edge is not None and federation.legacy.edge.single_name:
+        found = f"found {federation.legacy.edge.access_fqdn} for Access, Web Conferencing and A/V"
+        yield Finding("migration-r7", ("legacy", "edge"), found)
 
 
 def _policy_is_open_or_shut(federation: Federation) -> Iterator[Finding]:
@@ -217,38 +202,17 @@ def _policy_is_open_or_shut(federation: Federation) -> Iterator[Finding]:
 
 
 # What this version carries out; the rest of the model's choices can be checked and planned only.
-_CARRIED_OUT: Final = {
-    ("homing", "provider"): ("lab",),
-    ("routes", "provider"): ("lab",),
-    ("drain", "provider"): ("lab",),
-    ("certificates", "public", "issuer"): ("private_ca",),
-    ("certificates", "internal", "issuer"): ("private_ca",),
-    ("dns", "provider"): ("rfc2136",),
-}
+_DNS_CARRIED_OUT: Final = ("rfc2136", "manual")
 
 
 def _this_version_can(federation: Federation) -> Iterator[Finding]:
-    chosen = {
-        ("homing", "provider"): federation.homing.provider,
-        ("routes", "provider"): federation.routes.provider,
-        ("drain", "provider"): federation.drain.provider,
-        ("certificates", "public", "issuer"): federation.certificates.public.issuer,
-        ("certificates", "internal", "issuer"): federation.certificates.internal.issuer,
-        ("dns", "provider"): federation.dns.provider,
-    }
-    for path, value in chosen.items():
-        if value not in _CARRIED_OUT[path]:
-            found = f"found {value}; this version carries out {', '.join(_CARRIED_OUT[path])} only"
-            yield Finding("not-in-this-version", path, found)
-    if federation.scenario == "coexist":
-        yield Finding("not-in-this-version", ("scenario",), "found coexist; this version carries out replace only")
+    provider = federation.dns.provider
+    if provider not in _DNS_CARRIED_OUT:
+        found = f"found {provider}; this version carries out {', '.join(_DNS_CARRIED_OUT)} only"
+        yield Finding("not-in-this-version", ("dns", "provider"), found)
     if len(federation.front_ends) > 1:
         found = f"found {len(federation.front_ends)} front ends; this version keeps its store on one machine"
         yield Finding("not-in-this-version", ("pools",), found)
-
-
-def _rule(check: Callable[[Federation], Iterator[Finding]], *sections: str) -> Rule:
-    return Rule(frozenset(sections), check)
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -262,5 +226,6 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule(_names_lie_in_zones, "dns", "sip_domains", "edges"),
     _rule(_legacy_is_described, "scenario", "legacy"),
     _rule(_policy_is_open_or_shut, "access_policies"),
-    _rule(_this_version_can, "scenario", "pools", "homing", "routes", "drain", "certificates", "dns"),
+    _rule(_this_version_can, "pools", "dns"),
+    *MIGRATION_RULES,
 )

@@ -141,9 +141,9 @@ def _private_certificate(federation: Federation, name: str) -> dict[str, Json]:
 
 
 def _public_trust(federation: Federation) -> list[Json]:
-    public = federation.certificates.public
-    # Where a private CA stands for the public ones, partners' certificates come from it too.
-    return [SYSTEM_TRUST, authority_file(public.authority)] if public.issuer == "private_ca" else [SYSTEM_TRUST]
+    # Where an authority of our own stands for the public ones, partners' certificates come from it too.
+    authority = federation.certificates.public.authority
+    return [SYSTEM_TRUST, *([authority_file(authority)] if authority else [])]
 
 
 def _edge_partner(partner: Partner) -> dict[str, Json]:

@@ -16,9 +16,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from xmppgw.federation.composition import NOWHERE, Flaw, Mapping, Place, Sequence, Value, compose, shorten
+from xmppgw.federation.findings import Finding, Path
 from xmppgw.federation.model import Document, Federation
 from xmppgw.federation.problems import CODES, DocumentProblems, Problem, Severity
-from xmppgw.federation.rules import RULES, Finding, Path
+from xmppgw.federation.rules import RULES
 
 ROOT: Final = "federation"
 # A refused value can hide behind another at most as deep as the model goes.
@@ -268,6 +269,10 @@ def _describe(detail: ErrorDetails, written: str) -> tuple[str, str, str]:
         return "wrong-name", detail["msg"], ""
     if kind == "wrong_address":
         return "wrong-address", detail["msg"], ""
+    if kind == "wrong_user":
+        return "wrong-user", detail["msg"], ""
+    if kind == "wrong_time":
+        return "wrong-time", detail["msg"], ""
     if kind in _EXPECTED:
         return "wrong-type", f"found {written}, expected {_EXPECTED[kind]}", quoted if kind == "string_type" else ""
     if kind in ("enum", "literal_error"):

@@ -6,7 +6,7 @@ import json
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.unit.federation.documents import LAB, examine, line_of
+from tests.unit.federation.documents import SMALL, examine, line_of
 
 from xmppgw.edge.settings import decode_edge_settings
 from xmppgw.federation import (
@@ -22,7 +22,7 @@ from xmppgw.federation import (
 )
 from xmppgw.frontend.settings import decode_front_end_settings
 
-LINES = LAB.splitlines(keepends=True)
+LINES = SMALL.splitlines(keepends=True)
 # What people and editors do to YAML.
 SPOILERS = st.sampled_from(
     [*"\t \n:{}[]'\"#|>~%@é\u2028\x00\ufeff", "- ", "&a ", "*a", "<<: *a", "!!x ", "0x", "? "],
@@ -58,10 +58,10 @@ def test_any_text_below_the_root(text: str) -> None:
     judge(examine(document.encode("utf-8", "surrogatepass")), len(document) + 1)
 
 
-@given(st.lists(st.tuples(st.integers(0, len(LAB)), SPOILERS), min_size=1, max_size=4))
+@given(st.lists(st.tuples(st.integers(0, len(SMALL)), SPOILERS), min_size=1, max_size=4))
 @settings(max_examples=400, deadline=None)
-def test_the_lab_document_with_characters_put_in(spoilers: list[tuple[int, str]]) -> None:
-    text = LAB
+def test_the_small_document_with_characters_put_in(spoilers: list[tuple[int, str]]) -> None:
+    text = SMALL
     for position, spoiler in spoilers:
         text = text[:position] + spoiler + text[position:]
     judge(examine(text), len(text.splitlines()) + 4)
@@ -69,7 +69,7 @@ def test_the_lab_document_with_characters_put_in(spoilers: list[tuple[int, str]]
 
 @given(numbers=st.lists(st.integers(0, len(LINES) - 1), min_size=1, max_size=6), double=st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_the_lab_document_with_lines_removed_or_doubled(numbers: list[int], *, double: bool) -> None:
+def test_the_small_document_with_lines_removed_or_doubled(numbers: list[int], *, double: bool) -> None:
     text = "".join(line * (1 if number not in numbers else 2 * double) for number, line in enumerate(LINES))
     judge(examine(text), len(text.splitlines()) + 1)
 
@@ -133,9 +133,9 @@ PARTNERS = st.lists(
 @given(PARTNERS)
 @settings(max_examples=150, deadline=None)
 def test_what_a_usable_document_gives_the_daemons_can_read(partners: list[dict[str, object]]) -> None:
-    start = LAB.index("  partners:\n")
-    end = LAB.index("  access_policies:\n")
-    examination = examine(LAB[:start] + f"  partners: {json.dumps(partners)}\n" + LAB[end:])
+    start = SMALL.index("  partners:\n")
+    end = SMALL.index("  access_policies:\n")
+    examination = examine(SMALL[:start] + f"  partners: {json.dumps(partners)}\n" + SMALL[end:])
     judge(examination, len(LINES))
     outcomes = [partner_outcome(Requirement(p["tls"]), Requirement(p["sasl"]), bool(p["dialback"])) for p in partners]
     assert (examination.document is not None) == all(outcome.valid for outcome in outcomes)

@@ -1,4 +1,7 @@
-"""The lab's document as text, and ways to spoil it; used by the tests of this folder and by property and CLI tests."""
+"""A small document as text, and ways to spoil it; used by the tests of this folder and by property and CLI tests.
+
+It is the lab's first one: two partners, one host of each kind. The lab's own may grow without any test here noticing.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from pathlib import Path
 from xmppgw.federation import Examination, Problem, examine_bytes
 
 ROOT = Path(__file__).resolve().parents[3]
-LAB_FILE = ROOT / "inventories/lab/group_vars/all/federation.yml"
-LAB = LAB_FILE.read_text()
+SMALL_FILE = Path(__file__).with_name("small.yml")
+SMALL = SMALL_FILE.read_text()
 NAME = "federation.yml"
 
 
@@ -17,10 +20,10 @@ def examine(text: str | bytes) -> Examination:
 
 
 def changed(*replacements: tuple[str, str]) -> str:
-    """The lab's document with each first text replaced by the second; the first must be there."""
-    text = LAB
+    """The small document with each first text replaced by the second; the first must be there."""
+    text = SMALL
     for old, new in replacements:
-        assert old in text, f"{old!r} is not in the lab's document"
+        assert old in text, f"{old!r} is not in the small document"
         text = text.replace(old, new, 1)
     return text
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.federation.documents import LAB, NAME, changed, examine, line_of, only, problems, with_partners
+from tests.unit.federation.documents import NAME, SMALL, changed, examine, line_of, only, problems, with_partners
 
 from xmppgw.federation import CODES, DocumentProblems, Severity
 
@@ -178,12 +178,12 @@ def test_a_word_that_yaml_takes_for_false_should_be_quoted() -> None:
     ["version", "sip_domains", "target", "pools", "edges", "sip", "homing", "routes", "drain", "certificates", "dns"],
 )
 def test_a_missing_section_is_named(section: str) -> None:
-    lines = LAB.splitlines()
+    lines = SMALL.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(f"  {section}:"))
     end = next((n for n in range(start + 1, len(lines)) if not lines[n].startswith("   ")), len(lines))
     found = problems("\n".join(lines[:start] + lines[end:]))
     assert [(problem.code, problem.path) for problem in found] == [("missing-key", f"federation.{section}")]
-    assert found[0].line == line_of(LAB, "federation:")
+    assert found[0].line == line_of(SMALL, "federation:")
 
 
 def test_everything_wrong_with_a_document_is_reported_in_one_run() -> None:
@@ -193,8 +193,8 @@ def test_everything_wrong_with_a_document_is_reported_in_one_run() -> None:
         ("single_edge_fqdn: false", "single_edge_fqdn: true"),  # guard
         ("host: fe1\n", "host: FE 1\n"),  # model, in a list
         (
-            "next_hop: {fqdn: pool-target.corp.example, port: 5061}",
-            "next_hop: {fqdn: other.corp.example, port: 5061}",
+            "next_hop: {fqdn: pool-target.corp.example, port: 5061, platform: other}",
+            "next_hop: {fqdn: other.corp.example, port: 5061, platform: other}",
         ),  # rule
         # A partner whose type is refused, and one that cannot authenticate: neither hides the other.
         (
@@ -248,13 +248,13 @@ def test_nothing_is_concluded_from_a_value_that_was_refused(spoiled: str) -> Non
 
 
 def test_problems_are_sorted_by_line() -> None:
-    found = problems(LAB.replace("example", "exa mple"))
+    found = problems(SMALL.replace("example", "exa mple"))
     assert len(found) == 14
     assert [problem.line for problem in found] == sorted(problem.line for problem in found)
 
 
 def test_problems_have_documented_codes_and_never_lack_a_hint() -> None:
-    for problem in problems(LAB.replace("example", "exa mple").replace("required", "requierd")):
+    for problem in problems(SMALL.replace("example", "exa mple").replace("required", "requierd")):
         assert problem.code in CODES
         assert problem.hint
         assert problem.severity is Severity.ERROR
@@ -268,7 +268,7 @@ def test_require_raises_all_problems() -> None:
 
 
 def test_a_document_is_frozen() -> None:
-    document = examine(LAB).require()
+    document = examine(SMALL).require()
     with pytest.raises(ValueError, match="frozen"):
         document.federation.version = 1  # type: ignore[misc]
 

@@ -1,4 +1,4 @@
-"""What follows from the lab's document: certificates, ports, DNS records, the daemons' settings, the schema."""
+"""What follows from the small document: certificates, ports, DNS records, the daemons' settings, the schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import jsonschema
 import pytest
 import yaml
-from tests.unit.federation.documents import LAB, LAB_FILE, ROOT, changed, examine, with_partners
+from tests.unit.federation.documents import ROOT, SMALL, SMALL_FILE, changed, examine, with_partners
 
 from xmppgw.edge.settings import decode_edge_settings
 from xmppgw.federation import (
@@ -26,7 +26,7 @@ from xmppgw.frontend.settings import decode_front_end_settings
 
 @pytest.fixture(scope="module")
 def document() -> Document:
-    return load_document(LAB_FILE)
+    return load_document(SMALL_FILE)
 
 
 class TestCertificates:
@@ -115,7 +115,7 @@ class TestPorts:
     def test_no_row_twice_and_always_in_the_same_order(self, document: Document) -> None:
         rows = ports(document)
         assert len(rows) == len(set(rows))
-        assert rows == ports(load_document(LAB_FILE))
+        assert rows == ports(load_document(SMALL_FILE))
 
 
 class TestRecords:
@@ -217,8 +217,8 @@ class TestSchema:
         committed = (ROOT / "docs/federation.schema.json").read_text()
         assert committed == document_schema(), "write it anew: .venv/bin/xmppgw schema > docs/federation.schema.json"
 
-    def test_it_accepts_the_lab_document(self) -> None:
-        jsonschema.validate(yaml.safe_load(LAB), json.loads(document_schema()))
+    def test_it_accepts_the_small_document(self) -> None:
+        jsonschema.validate(yaml.safe_load(SMALL), json.loads(document_schema()))
 
     @pytest.mark.parametrize(
         "change", [("scenario: replace", "scenarios: replace"), ("version: 1", "version: 2"), ("port: 5061", "port: 0")]

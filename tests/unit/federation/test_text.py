@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.federation.documents import LAB, changed, examine, line_of, only, problems
+from tests.unit.federation.documents import SMALL, changed, examine, line_of, only, problems
 
 from xmppgw.federation import DocumentProblems, examine_document, load_document
 from xmppgw.federation.composition import MAXIMUM_BYTES, MAXIMUM_DEPTH, MAXIMUM_NODES
 
 
-def test_the_lab_document_is_fine() -> None:
-    examination = examine(LAB)
+def test_the_small_document_is_fine() -> None:
+    examination = examine(SMALL)
     assert examination.problems == ()
     assert examination.document is not None
 
@@ -23,10 +23,10 @@ def test_the_lab_document_is_fine() -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (codecs.BOM_UTF8 + LAB.encode(), "file-encoding"),
-        (LAB.encode("utf-16"), "file-encoding"),
-        (LAB.encode("utf-16-le"), "file-encoding"),
-        (LAB.encode("utf-32"), "file-encoding"),
+        (codecs.BOM_UTF8 + SMALL.encode(), "file-encoding"),
+        (SMALL.encode("utf-16"), "file-encoding"),
+        (SMALL.encode("utf-16-le"), "file-encoding"),
+        (SMALL.encode("utf-32"), "file-encoding"),
         (b"federation: \xff\n", "file-encoding"),
         (b"a: \xc3\x28\n", "file-encoding"),
         (b"\x7fELF\x02\x01\x01\x00\x00", "file-encoding"),
@@ -59,7 +59,7 @@ def test_text_that_is_not_a_document(data: bytes, code: str) -> None:
 
 
 def test_a_syntax_error_names_its_line() -> None:
-    text = LAB + "\n  oops: ]\n"
+    text = SMALL + "\n  oops: ]\n"
     problem = only(text)
     assert problem.code == "yaml-syntax"
     assert problem.line == line_of(text, "oops")
@@ -67,13 +67,13 @@ def test_a_syntax_error_names_its_line() -> None:
 
 def test_a_tab_names_its_line() -> None:
     problem = only(changed(("  scenario: replace", "\tscenario: replace")))
-    assert (problem.code, problem.line) == ("yaml-tab", line_of(LAB, "scenario: replace"))
+    assert (problem.code, problem.line) == ("yaml-tab", line_of(SMALL, "scenario: replace"))
 
 
 def test_a_second_document_is_refused_and_both_starts_are_known() -> None:
-    text = LAB + "---\nfederation: {}\n"
+    text = SMALL + "---\nfederation: {}\n"
     problem = only(text)
-    assert (problem.code, problem.line) == ("yaml-documents", len(LAB.splitlines()) + 1)
+    assert (problem.code, problem.line) == ("yaml-documents", len(SMALL.splitlines()) + 1)
 
 
 def test_a_duplicate_key_names_both_lines() -> None:
@@ -88,7 +88,7 @@ def test_a_duplicate_key_names_both_lines() -> None:
 def test_duplicate_keys_are_found_everywhere_in_one_run() -> None:
     text = changed(
         ("  scenario: replace\n", "  scenario: replace\n  scenario: coexist\n"),
-        ("{fqdn: pool-target.corp.example, port: 5061}", "{fqdn: pool-target.corp.example, port: 5061, port: 5062}"),
+        ("port: 5061, platform: other}", "port: 5061, port: 5062, platform: other}"),
         ("ttl: {normal: 15, migration: 3}", "ttl: {normal: 15, migration: 3, normal: 16}"),
     )
     assert [problem.code for problem in problems(text)] == ["yaml-duplicate-key"] * 3
@@ -201,7 +201,7 @@ class TestFiles:
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
     def test_a_file_without_permission(self, tmp_path: Path) -> None:
         path = tmp_path / "federation.yml"
-        path.write_text(LAB)
+        path.write_text(SMALL)
         path.chmod(0)
         assert examine_document(path).problems[0].code == "file-unreadable"
 

@@ -134,7 +134,9 @@ def wanted_host(document, host, *, roles, authorities, release_wanted):
         }
     }
     issuers = document.federation.certificates
-    names = {issuers.internal.authority, issuers.public.authority} if kind == "edge" else {issuers.internal.authority}
+    # A public authority is in the system's trust; only those of our own are named.
+    of_ours = {issuers.internal.authority, issuers.public.authority if kind == "edge" else None}
+    names = {name for name in of_ours if name is not None}
     for name in sorted(names):
         files[f"/etc/xmppgw/ca/{name}.pem"] = {facts["step"]: file(authority_certificate(authorities, name), 0o644)}
     for path, text in render_units(roles, kind, stages[max(stages)]).items():
