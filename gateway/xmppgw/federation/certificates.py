@@ -89,13 +89,15 @@ def certificates(document: Document) -> list[CertificateRequirement]:
         )
 
     for edge in federation.edges:
-        # One bare-domain entry per SIP domain: partners look for the domain, not for the host (RFC 6120 13.7.1.2).
+        # One bare-domain entry per SIP domain of ours (planning guide): partners look for the domain, not for the host
+        # (RFC 6120 13.7.1.2).
         # serverAuth only: public authorities no longer issue clientAuth, and S2S checks names as a server's anyway.
         names = (edge.fqdn, *federation.own_domains, *public.names)
         need("public", edge.host, names, 4, "XMPP S2S with partners", public)
         need("link", edge.host, (edge.internal_fqdn,), 2, "link from the front ends")
     for pool, front_end in federation.front_ends:
         need("link", front_end.host, (front_end.fqdn,), 1, "link to the edges")
-        # The platform validates the pool's name; the member's stands beside it.
-        need("sip", front_end.host, (pool.fqdn, front_end.fqdn), 1, "SIP with the platform")
+        # The platform validates the trusted application pool's name: it is the subject, the members stand beside it.
+        members = (front_end.fqdn, *sorted(member.fqdn for member in pool.front_ends))
+        need("sip", front_end.host, (pool.fqdn, *members), 1, "SIP with the platform")
     return sorted(needed, key=lambda requirement: (requirement.name, requirement.host))

@@ -106,6 +106,15 @@ def _policies_differ(federation: Federation) -> Iterator[Finding]:
             seen.add(policy.name.casefold())
 
 
+def _policies_have_their_users(federation: Federation) -> Iterator[Finding]:
+    policies = federation.access_policies
+    scope = "sites" if policies.sites else "users" if policies.users else None
+    if scope is not None and federation.users.export is None:
+        found = f"found access_policies.{scope} without users.export: nothing says whom they concern"
+        reads: tuple[Path, ...] = (("access_policies", scope), ("users", "export"))
+        yield Finding("policy-users", ("access_policies", scope), found, reads=reads)
+
+
 # `L/lync-server-2013-example-xmpp-configuration-...-google-talk`: the only recipe Microsoft tested. Google ended it.
 _GOOGLE_TALK: Final = {
     "tls": Requirement.NOT_SUPPORTED,
@@ -137,10 +146,16 @@ def _presets_are_kept(federation: Federation) -> Iterator[Finding]:
 
 def _pins_can_hold(federation: Federation) -> Iterator[Finding]:
     for index, partner in enumerate(federation.partners):
+        key = "pins" if partner.pins else "authority" if partner.authority else None
+        if key is None:
+            continue
+        path: Path = ("partners", index, key)
+        if partner.pins and partner.authority:
+            found = f"found pins and authority for {partner.domain}: one of them decides"
+            yield Finding("partner-pins", path, found, "keep one of them", (path, ("partners", index, "authority")))
         allowed = partner_outcome(partner.tls, partner.sasl, partner.dialback).allowed
-        if partner.pins and Method.DIALBACK_OVER_TCP in allowed:
-            path: Path = ("partners", index, "pins")
-            found = f"found pins for {partner.domain}, which may use dialback over plain TCP (tls {partner.tls})"
+        if Method.DIALBACK_OVER_TCP in allowed:
+            found = f"found {key} for {partner.domain}, which may use dialback over plain TCP (tls {partner.tls})"
             yield Finding("partner-pins", path, found, reads=(path, ("partners", index, "tls")))
 
 
@@ -219,6 +234,7 @@ MIGRATION_RULES: Final[tuple[Rule, ...]] = (
     rule(_interruptions_are_accepted, "users"),
     rule(_pilot_is_known, "pilot", "sip_domains", "partners"),
     rule(_policies_differ, "access_policies"),
+    rule(_policies_have_their_users, "access_policies", "users"),
     rule(_presets_are_kept, "partners"),
     rule(_pins_can_hold, "partners"),
     rule(_issuer_is_complete, "certificates"),

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from xmppgw.federation.names import DomainName, DomainNameOrAddress
-from xmppgw.federation.parts import S2S_PORT, Contact, Part, Pin, Port
+from xmppgw.federation.parts import S2S_PORT, Contact, Part, Pin, Port, SecretName
 from xmppgw.federation.texts import GroupName, Line
 
 
@@ -72,6 +72,8 @@ class Partner(Part):
     """fixed servers, instead of what DNS says"""
     pins: Annotated[tuple[Pin, ...], Field(max_length=16)] = ()
     """when given, only leaf certificates with one of these SHA-256 fingerprints are accepted"""
+    authority: SecretName | None = None
+    """the partner's own authority: its certificates are judged by that one alone, not by the system's"""
     pins_our_certificate: bool = False
     """the partner has confirmed that it pins our public certificate or trusts our own authority"""
     switch: Switch = Switch.WITH_DNS

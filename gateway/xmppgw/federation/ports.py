@@ -186,33 +186,25 @@ def _legacy_rows(federation: Federation) -> Iterator[PortRule]:
     legacy = Endpoint(gateway.fqdn, Zone.PERIMETER, gateway.addresses)
     for edge in federation.edges:
         yield PortRule(
+            "legacy-splice", "XMPP S2S", "tcp", gateway.port, _external(edge), legacy, "decommission",
+            "connections of partners that are not switched yet are joined to the legacy gateway",
+        )  # fmt: skip
+        yield PortRule(
             "legacy-verify", "XMPP S2S", "tcp", gateway.port, _external(edge), legacy, "decommission",
             "dialback keys of the legacy gateway are verified there while it still sends",
         )  # fmt: skip
+    # In coexistence the legacy gateway keeps domains of its own, and with them its connections.
+    until: Literal["always", "decommission"] = "always" if federation.legacy_domains else "decommission"
     yield PortRule(
-        "legacy-s2s-in",
-        "XMPP S2S",
-        "tcp",
-        gateway.port,
-        _PARTNERS,
-        legacy,
-        "decommission",
-        "partners reach the legacy gateway",
+        "legacy-s2s-in", "XMPP S2S", "tcp", gateway.port, _PARTNERS, legacy, until, "partners reach the legacy gateway"
     )
     yield PortRule(
-        "legacy-s2s-out",
-        "XMPP S2S",
-        "tcp",
-        S2S_PORT,
-        legacy,
-        _PARTNERS,
-        "decommission",
-        "the legacy gateway reaches partners",
+        "legacy-s2s-out", "XMPP S2S", "tcp", S2S_PORT, legacy, _PARTNERS, until, "the legacy gateway reaches partners"
     )
     for peer in federation.sip.peers:
         pool = Endpoint(peer.fqdn, Zone.INTERNAL, peer.addresses)
         for source, destination in ((pool, legacy), (legacy, pool)):
             yield PortRule(
-                "legacy-sip", "SIP (mutual TLS)", "tcp", SIP_TLS_PORT, source, destination, "decommission",
+                "legacy-sip", "SIP (mutual TLS)", "tcp", SIP_TLS_PORT, source, destination, until,
                 "the SIP platform and the legacy gateway",
             )  # fmt: skip

@@ -156,13 +156,17 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "duplicate-policy": _error(
             "Two access policies of one scope share a name.", "Keep one; the platform compares names without case."
         ),
+        "policy-users": _error(
+            "There are policies of sites or users, and no table that says whose they are.",
+            "Run `xmppgw user sync` and name its file in `users.export`.",
+        ),
         "preset": _error(
             "The partner's settings are not those of the preset that it names.",
             "Set what the preset is documented with, or remove `preset`.",
         ),
         "partner-pins": _error(
-            "A partner is pinned that may authenticate without any certificate.",
-            "Set `tls: required`; pins say nothing about plain TCP.",
+            "A partner has pins or an authority of its own, and may do without any certificate; or it has both.",
+            "Set `tls: required`; keep `pins` or `authority`.",
         ),
         "issuer-incomplete": _error(
             "The certificate issuer needs settings that are missing.", "Add the keys that are named."

@@ -49,19 +49,20 @@ def srv_name(domain: str) -> str:
 def records(document: Document) -> RecordPlan:
     """The records of this document, before the first step and after the last."""
     federation = document.federation
-    now = [*_legacy_srv(federation), *_legacy_addresses(federation)]
-    after = [*_edge_srv(federation), *_legacy_addresses(federation), *_our_addresses(federation)]
+    staying = [*_legacy_srv(federation, federation.legacy_domains), *_legacy_addresses(federation)]
+    now = [*_legacy_srv(federation, federation.own_domains), *staying]
+    after = [*_edge_srv(federation), *staying, *_our_addresses(federation)]
     return RecordPlan(tuple(sorted(now)), tuple(sorted(after)))
 
 
-def _legacy_srv(federation: Federation) -> list[DnsRecord]:
+def _legacy_srv(federation: Federation, domains: tuple[str, ...]) -> list[DnsRecord]:
     if federation.legacy is None:
         return []
     gateway = federation.legacy.gateway
     value = f"{gateway.priority} {gateway.weight} {gateway.port} {gateway.fqdn}."
     return [
         DnsRecord(srv_name(domain), "SRV", federation.dns.ttl.normal, (value,), "partners find the legacy gateway")
-        for domain in federation.own_domains
+        for domain in domains
     ]
 
 

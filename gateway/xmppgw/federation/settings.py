@@ -155,4 +155,6 @@ def _edge_partner(partner: Partner) -> dict[str, Json]:
         "dialback": partner.dialback,
         "addresses": [{"host": server.host, "port": server.port} for server in partner.servers],
         "pins": list(partner.pins),
+        # A key that only partners with an authority of their own need.
+        **({"authority": authority_file(partner.authority)} if partner.authority else {}),
     }

@@ -92,3 +92,5 @@ class AccessPolicies(Part):
     sites: Annotated[tuple[NamedAccessPolicy, ...], Field(max_length=10_000)] = ()
     users: Annotated[tuple[NamedAccessPolicy, ...], Field(max_length=10_000)] = ()
     """policies that are granted user by user; to whom is in `users.export`"""
+    survivable_branch: bool = False
+    """whether users of Survivable Branch Appliances may use XMPP, which the platform itself never gave them (R8)"""

@@ -25,10 +25,15 @@ def users(text: str) -> Change:
     return before("access_policies", f"users: {text}")
 
 
+def policies(text: str) -> Change:
+    return "    global:", f"    {text}\n    global:"
+
+
 def pilot(text: str) -> Change:
     return before("legacy", f"pilot: {text}")
 
 
+EXPORT = users("{export: users.json}")
 PARTNER = "{domain: partner1.example, type: federated, tls: required, sasl: required, dialback: false}"
 GOOGLE_TALK = "{domain: gmail.com, tls: not_supported, sasl: not_supported, keep_alive: false, preset: google_talk}"
 TO_2019 = ("product: lync2013\n    pool", "product: sfb2019\n    pool")
@@ -87,13 +92,17 @@ BROKEN: dict[str, list[tuple[tuple[Change, ...], str]]] = {
     ],
     "duplicate-policy": [
         (
-            (("    global:", "    sites: [{name: Redmond}, {name: REDMOND}]\n    global:"),),
+            (policies("sites: [{name: Redmond}, {name: REDMOND}]"), EXPORT),
             "federation.access_policies.sites[1].name",
         ),
         (
-            (("    global:", "    users: [{name: FedPic}, {name: A}, {name: FedPic}]\n    global:"),),
+            (policies("users: [{name: FedPic}, {name: A}, {name: FedPic}]"), EXPORT),
             "federation.access_policies.users[2].name",
         ),
+    ],
+    "policy-users": [
+        ((policies("sites: [{name: Redmond}]"),), "federation.access_policies.sites"),
+        ((policies("users: [{name: FedPic}]"), users("{waves: {size: 10}}")), "federation.access_policies.users"),
     ],
     "preset": [
         (
@@ -111,7 +120,12 @@ BROKEN: dict[str, list[tuple[tuple[Change, ...], str]]] = {
         (
             ((PARTNER, f"{{domain: p.example, tls: optional, sasl: not_supported, pins: ['{PIN}']}}"),),
             "federation.partners[0].pins",
-        )
+        ),
+        (
+            ((PARTNER, "{domain: p.example, tls: optional, sasl: not_supported, authority: theirs}"),),
+            "federation.partners[0].authority",
+        ),
+        (((PARTNER, PARTNER[:-1] + f", authority: theirs, pins: ['{PIN}']}}"),), "federation.partners[0].pins"),
     ],
     "issuer-incomplete": [
         (((PUBLIC, "public: {issuer: acme}"),), "federation.certificates.public"),
@@ -180,9 +194,8 @@ FINE: dict[str, tuple[Change, ...]] = {
         ("{domain: partner2.example,", "{domain: partner2.example, additional_domains: [chat.partner2.example],"),
         pilot("{sip_domain: corp.example, partner: chat.partner2.example}"),
     ),
-    "one policy name in two scopes": (
-        ("    global:", "    sites: [{name: Redmond}]\n    users: [{name: redmond}]\n    global:"),
-    ),
+    "one policy name in two scopes": (policies("sites: [{name: Redmond}]\n    users: [{name: redmond}]"), EXPORT),
+    "a partner with its own authority": (("dialback: false}", "dialback: false, authority: theirs}"),),
     "acme with a DNS provider that writes": ((PUBLIC, ACME),),
     "import outside the lab": (*NOT_THE_LAB, (PUBLIC, "public: {issuer: import, authority: sectigo}")),
     "a private CA that every partner pins": (

@@ -50,6 +50,27 @@ class TestCertificates:
         assert public.names == ("edge1.corp.example", "corp.example", "sub.corp.example")
         assert public.subject == "edge1.corp.example"
 
+    def test_the_sip_certificate_is_the_pools_and_names_every_member(self) -> None:
+        text = changed(
+            ("  edges:\n", "        - {host: fe0, fqdn: fe0.corp.example, addresses: [198.51.100.81]}\n  edges:\n")
+        )
+        found = {c.host: (c.subject, c.names) for c in certificates(examine(text).require()) if c.name == "sip"}
+        pool, fe0, fe1 = "fe-pool.corp.example", "fe0.corp.example", "fe1.corp.example"
+        assert found == {"fe0": (pool, (pool, fe0, fe1)), "fe1": (pool, (pool, fe1, fe0))}
+
+    def test_further_names_stand_behind_the_ones_that_partners_look_for(self) -> None:
+        text = changed(("authority: public}", "authority: public, names: [xmpp.corp.example, corp.example]}"))
+        public = next(c for c in certificates(examine(text).require()) if c.name == "public")
+        assert public.names == ("edge1.corp.example", "corp.example", "xmpp.corp.example")
+
+    def test_an_acme_certificate_of_a_public_authority_names_none(self) -> None:
+        acme = "public: {issuer: acme, directory: 'https://ca.example/directory'}"
+        document = examine(changed(("public: {issuer: private_ca, authority: public}", acme))).require()
+        assert [(c.issuer, c.authority) for c in certificates(document) if c.name == "public"] == [("acme", "")]
+        tls = edge_settings(document, "edge1", federation_enabled=True)["tls"]
+        assert isinstance(tls, dict)
+        assert tls["trust"] == ["/etc/ssl/certs/ca-certificates.crt"]
+
     def test_one_authority_for_both_kinds_still_gives_the_link_both_usages(self) -> None:
         text = changed(
             ("public: {issuer: private_ca, authority: public}", "public: {issuer: private_ca, authority: private}")
@@ -87,6 +108,7 @@ class TestPorts:
                 for transport in ("tcp", "udp")
                 for server in ("203.0.113.53", "203.0.113.54")
             ),
+            ("legacy-splice", "tcp", 5269, edge, legacy, "decommission"),
             ("legacy-verify", "tcp", 5269, edge, legacy, "decommission"),
             ("legacy-s2s-in", "tcp", 5269, "partners", legacy, "decommission"),
             ("legacy-s2s-out", "tcp", 5269, legacy, "partners", "decommission"),
@@ -151,7 +173,49 @@ class TestRecords:
         assert ("edge2.corp.example", "AAAA") not in after
 
 
+COEXIST = (
+    ("scenario: replace", "scenario: coexist"),
+    ("    - name: corp.example\n", "    - name: corp.example\n    - {name: sub.corp.example, owner: legacy}\n"),
+)
+
+
+class TestCoexistence:
+    """What the legacy gateway owns is left alone in every table."""
+
+    def test_only_our_domains_are_named_in_certificates_and_settings(self) -> None:
+        document = examine(changed(*COEXIST)).require()
+        assert not [c for c in certificates(document) if "sub.corp.example" in c.names]
+        assert edge_settings(document, "edge1", federation_enabled=True)["own_domains"] == ["corp.example"]
+        front_end = front_end_settings(document, "fe1", policy_enabled=True, federation_enabled=True)
+        assert front_end["own_domains"] == ["corp.example"]
+
+    def test_its_records_stay(self) -> None:
+        plan = records(examine(changed(*COEXIST)).require())
+        name = "_xmpp-server._tcp.sub.corp.example"
+        for when in (plan.now, plan.after):
+            assert [r.values for r in when if r.name == name] == [("10 10 5269 legacy1.corp.example.",)]
+        assert name not in {after.name for _, after in plan.moving if after}
+        assert "_xmpp-server._tcp.corp.example" in {after.name for _, after in plan.moving if after}
+
+    def test_its_ports_stay_open_when_the_splice_is_gone(self) -> None:
+        found = {(r.code, r.until) for r in ports(examine(changed(*COEXIST)).require()) if r.code.startswith("legacy-")}
+        assert found == {
+            ("legacy-splice", "decommission"),
+            ("legacy-verify", "decommission"),
+            ("legacy-s2s-in", "always"),
+            ("legacy-s2s-out", "always"),
+            ("legacy-sip", "always"),
+        }
+
+
 class TestSettings:
+    def test_a_partners_own_authority_is_a_file_of_its_own(self) -> None:
+        text = changed(("dialback: false}", "dialback: false, authority: theirs}"))
+        partners = edge_settings(examine(text).require(), "edge1", federation_enabled=True)["partners"]
+        assert isinstance(partners, list)
+        found = [partner.get("authority", "the system's") for partner in partners if isinstance(partner, dict)]
+        assert found == ["/etc/xmppgw/ca/theirs.pem", "the system's"]
+
     def test_the_edge_knows_no_partner_and_no_public_certificate_before_federation_is_enabled(
         self, document: Document
     ) -> None:
