@@ -3,5 +3,15 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
+
+from tests.unit.migration.world import World  # noqa: E402 - needs the path above
+
+
+@pytest.fixture
+def world(tmp_path):
+    """An environment in which nothing was done yet and nothing is wrong."""
+    return World(tmp_path)

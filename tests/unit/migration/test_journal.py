@@ -12,7 +12,8 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import (
     read_lines,
 )
 from ansible_collections.xmppgw.migration.plugins.modules import journal as journal_module
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture, PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_state import SeenState
 from tests.unit.migration.modules import run_module
 
 
@@ -221,36 +222,36 @@ def test_check_mode_creates_nothing(tmp_path):
 class TwoHosts:
     """The environment of a journal: its authority, its copy, nothing else."""
 
-    authority, copy, dns_writer = "fe1", "edge1", "fe1"
+    authority, copy = "fe1", "edge1"
 
 
-def picture_of(authority, copy, **more):
-    state = {"lock": None, "problem": None}
+def state_of(authority, copy, **more):
+    rest = {"lock": None, "problem": None}
     seen = {
-        "fe1": {"state": {**state, "present": bool(authority), "records": authority}, "about": [], "packets": []},
-        "edge1": {"state": {**state, "present": bool(copy), "records": copy}},
+        "fe1": {"state": {**rest, "present": bool(authority), "records": authority}},
+        "edge1": {"state": {**rest, "present": bool(copy), "records": copy}},
     }
-    return Picture(TwoHosts(), seen, 0.0, **more)
+    return SeenState(TwoHosts(), seen, **more)
 
 
 def test_a_lost_journal_is_not_taken_for_a_fresh_start(records):
     with pytest.raises(PictureError, match="take_over=edge1") as caught:
-        picture_of([], records)
+        state_of([], records)
     assert caught.value.code == "migration-journal"
 
 
 def test_a_lost_journal_is_restored_from_the_copy_that_is_named(records):
     with pytest.raises(PictureError):
-        picture_of([], records, take_over="elsewhere")
-    picture = picture_of([], records, take_over="edge1")
-    assert (picture.records, picture.restore, picture.missing) == (records, records, [])
+        state_of([], records, take_over="elsewhere")
+    state = state_of([], records, take_over="edge1")
+    assert (state.records, state.restore, state.missing) == (records, records, [])
 
 
 def test_a_copy_that_was_rebuilt_gets_everything_back(records):
-    picture = picture_of(records, [])
-    assert (picture.restore, picture.missing) == ([], records)
+    state = state_of(records, [])
+    assert (state.restore, state.missing) == ([], records)
 
 
 def test_completions_of_this_run_count_before_the_journal_has_them(records):
-    assert picture_of(records, records).history.step == 1
-    assert picture_of(records, records, noted=[{"event": "step_done", "step": 2}]).history.step == 2
+    assert state_of(records, records).history.step == 1
+    assert state_of(records, records, noted=[{"event": "step_done", "step": 2}]).history.step == 2

@@ -2,7 +2,14 @@
 
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils.chain import read_history
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    plan_certificates,
+    plan_hosts,
+    plan_partners,
+    plan_text,
+    plan_users,
+    planner,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,19 +52,18 @@ WANTED = {
     "wheels": "a" * 64,
     "files": {"/etc/xmppgw/edge.json": {2: "closed", 5: "open"}},
     "units": {"xmppgw-edge.socket": {2: "disabled", 5: "enabled"}, "xmppgw-edge.service": {2: "enabled"}},
-    "certificates": {"public": {"step": 4, "authority": "public", "names": ["corp.example"], "usages": ["serverAuth"]}},
 }
-FRESH = {"version": None, "wheels": None, "files": {}, "units": {}, "certificates": {}}
+CERTIFICATES = {"public": {"step": 4, "authority": "public", "names": ["corp.example"], "usages": ["serverAuth"]}}
+FRESH = {"version": None, "wheels": None, "files": {}, "units": {}}
 FRESH_UNITS = {"xmppgw-edge.socket": "disabled", "xmppgw-edge.service": "disabled"}
 
 
 def test_a_fresh_edge_is_installed_closed_and_opened_only_in_step_5():
-    actions = list(planner.gateway_actions("edge1", {**FRESH, "units": FRESH_UNITS}, WANTED, 0))
+    actions = list(plan_hosts.gateway_actions("edge1", {**FRESH, "units": FRESH_UNITS}, WANTED, 0))
     assert [item["id"] for item in actions] == [
         "2/install/edge1",
         "2/file/edge1:/etc/xmppgw/edge.json",
         "5/file/edge1:/etc/xmppgw/edge.json",
-        "4/certificate/edge1:public",
         "2/unit/edge1:xmppgw-edge.service",
         "5/unit/edge1:xmppgw-edge.socket",
     ]
@@ -69,16 +75,23 @@ def test_an_edge_that_stands_as_wanted_needs_nothing():
         "wheels": "a" * 64,
         "files": {"/etc/xmppgw/edge.json": "open"},
         "units": {"xmppgw-edge.socket": "enabled", "xmppgw-edge.service": "enabled"},
-        "certificates": {"public": {"problem": None}},
     }
-    assert list(planner.gateway_actions("edge1", seen, WANTED, 6)) == []
+    assert list(plan_hosts.gateway_actions("edge1", seen, WANTED, 6)) == []
+
+
+def test_a_certificate_is_made_where_it_is_absent_or_bad_and_only_there():
+    def made(seen):
+        return [item["id"] for item in plan_certificates.certificate_actions("edge1", seen, CERTIFICATES)]
+
+    assert made({}) == ["4/certificate/edge1:public"]
+    assert made({"public": {"problem": "expires in 3 days"}}) == ["4/certificate/edge1:public"]
+    assert made({"public": {"problem": None}}) == []
 
 
 def test_an_outdated_service_is_something_to_do():
     seen = {**FRESH, "version": "0.1.0", "wheels": "a" * 64, "files": {"/etc/xmppgw/edge.json": "open"}}
     seen["units"] = {"xmppgw-edge.socket": "enabled", "xmppgw-edge.service": "enabled, outdated"}
-    seen["certificates"] = {"public": {"problem": None}}
-    assert [item["id"] for item in planner.gateway_actions("edge1", seen, WANTED, 6)] == [
+    assert [item["id"] for item in plan_hosts.gateway_actions("edge1", seen, WANTED, 6)] == [
         "2/unit/edge1:xmppgw-edge.service"
     ]
 
@@ -88,13 +101,13 @@ def test_users_move_unless_every_platform_homes_them_on_the_target():
         "pool-legacy": {"alice": "pool-legacy", "bob": "pool-target", "carol": "pool-legacy"},
         "pool-target": {"alice": "pool-legacy", "bob": "pool-target", "carol": "pool-target"},
     }
-    moves = list(planner.homing_actions(seen, "pool-legacy", "pool-target"))
+    moves = list(plan_users.homing_actions(seen, "pool-legacy", "pool-target"))
     assert [(item["subject"], item["before"]) for item in moves] == [("alice", "pool-legacy"), ("carol", "pool-legacy")]
 
 
 def test_the_dialback_secret_is_made_on_the_first_edge_and_is_the_same_on_all():
     def wanted(digests):
-        return {item["subject"]: item["after"] for item in planner.secret_actions(digests)}
+        return {item["subject"]: item["after"] for item in plan_hosts.secret_actions(digests)}
 
     assert wanted({"edge1": None}) == {"edge1": "made there"}
     assert wanted({"edge2": None, "edge1": None}) == {"edge1": "made there", "edge2": "the same as on edge1"}
@@ -106,7 +119,7 @@ PARTNER = {"domain": "partner1.example", "allowed": ["S"], "rationale": "because
 
 
 def kinds(*arguments, **named):
-    return [item["kind"] for item in planner.partner_actions(*arguments, **named)]
+    return [item["kind"] for item in plan_partners.partner_actions(*arguments, **named)]
 
 
 def test_a_partner_is_proved_drained_and_only_then_routed():
@@ -210,6 +223,6 @@ def test_a_digest_that_was_never_planned_here_is_refused():
 
 def test_the_markdown_names_every_action_and_survives_pipes():
     tricky = planner.action(3, "homing", "a|b", "Move a|b", "x", "y")
-    text = planner.to_markdown(plan_of([tricky], [{**planner.describe_partner({**PARTNER}, None)}]))
+    text = plan_text.to_markdown(plan_of([tricky], [{**plan_partners.describe_partner({**PARTNER}, None)}]))
     assert "Move a\\|b" in text
     assert "| partner1.example | S | unproved | with_dns | because |" in text

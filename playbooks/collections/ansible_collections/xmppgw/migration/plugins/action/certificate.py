@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuing, wanted
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from ansible.utils.display import Display
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, picture
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, environment
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 ATTEMPTS = 5
@@ -22,7 +23,7 @@ class ActionModule(MigrationAction):
 
     def act(self, args, task_vars):
         """Return before, after, and when the last server was seen to have changed."""
-        dns = picture.read_document(self.setting(task_vars, "migration_document")).federation.dns
+        dns = environment.read_document(self.setting(task_vars, "migration_document")).federation.dns
         name, after = args["name"], args["rrset"]
         zone = dns_messages.zone_of(name, dns.zones)
         standing = self.look(dns.primary, zone, name, task_vars)
@@ -71,7 +72,7 @@ class ActionModule(MigrationAction):
         key = {
             "name": dns.tsig.name,
             "algorithm": dns.tsig.algorithm,
-            "secret": picture.read_secret(secrets_file, f"tsig/{dns.tsig.secret}"),
+            "secret": environment.read_secret(secrets_file, f"tsig/{dns.tsig.secret}"),
         }
         before, outcome = standing["rrset"], ""
         for _attempt in range(ATTEMPTS):
@@ -83,12 +84,12 @@ class ActionModule(MigrationAction):
                 break
             standing = self.look(dns.primary, zone, name, task_vars)
             if standing["rrset"] != before:
-                raise picture.PictureError(
+                raise PictureError(
                     "migration-write-conflict",
                     f"{name} changed under us: planned from {show(before)}, now {show(standing['rrset'])}. Nothing "
                     f"was written.",
                 )
-        raise picture.PictureError(
+        raise PictureError(
             "migration-dns-update", f"{dns.primary} answered the update of {name} with {outcome}; nothing was written."
         )
 
@@ -107,7 +108,7 @@ class ActionModule(MigrationAction):
             if not behind:
                 return time.time()
             if time.time() - started > READ_BACK_LIMIT:
-                raise picture.PictureError(
+                raise PictureError(
                     "migration-read-back",
                     f"After {READ_BACK_LIMIT:.0f} s {', '.join(behind)} still serves {show(served[behind[0]])} for "
                     f"{name}. "

@@ -13,7 +13,7 @@ class ActionModule(MigrationAction):
         """Return success, or the refusals."""
         step = int(args["step"])
         picture = self.picture(task_vars, args.get("seen") or (), args.get("noted") or ())
-        refusals = guards.judge(picture.situation(step, preflight=False))
+        refusals = guards.judge(guards.situation_of(picture, step))
         if not refusals:
             return {"changed": False, "refusals": []}
         return {

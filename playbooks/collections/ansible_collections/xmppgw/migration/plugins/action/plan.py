@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import platform
-import time
-import uuid
 from pathlib import Path
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import guards, planner, steps_file
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import (
-    MigrationAction,
-    controller_process,
-    process_start,
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    guards,
+    plan_text,
+    planner,
+    run_facts,
+    steps_file,
+    whole_plan,
 )
-
-from xmppgw.federation import srv_name
-
-LOCK_SECONDS = 900
-"""The lock outlives the longest wait of one step in the lab; every append to the journal renews it."""
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 
 class ActionModule(MigrationAction):
@@ -34,7 +28,7 @@ class ActionModule(MigrationAction):
         if verb == "rollback":
             return self.plan_rollback(picture, args)
         until = int(args.get("last_step") or 6)
-        plan = picture.plan(until)
+        plan = whole_plan.plan_of(picture, until)
         done = picture.history.done
         pending = {str(step["number"]): bool(step["actions"]) or step["number"] not in done for step in plan["steps"]}
         wanted_digest = args.get("digest") or ""
@@ -49,7 +43,7 @@ class ActionModule(MigrationAction):
                 )
             resumed = wanted_digest
         refusals = guards.judge_all(
-            picture.situation(0, preflight=True), [int(step) for step, open_ in pending.items() if open_]
+            guards.situation_of(picture, 0, preflight=True), [int(step) for step, open_ in pending.items() if open_]
         )
         if refusals:
             return {
@@ -69,8 +63,8 @@ class ActionModule(MigrationAction):
             "plan": plan,
             "digest": digest,
             "pending": pending,
-            "run": self.run_facts(picture, args),
-            **self.facts(picture, plan),
+            "run": run_facts.who_runs(picture, args.get("verb") or "migrate"),
+            **run_facts.facts(picture, plan),
         }
 
     def plan_rollback(self, picture, args):
@@ -84,7 +78,7 @@ class ActionModule(MigrationAction):
         begun = {int(key.partition("/")[0]) for key in history.before} | history.done
         undo = {str(number): number > to and number in begun for number in planner.NAMES}
         plan = {
-            **picture.plan(),
+            **whole_plan.plan_of(picture),
             "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],
         }
         return {
@@ -93,40 +87,9 @@ class ActionModule(MigrationAction):
             "digest": "",
             "undo": undo,
             "pending": {},
-            "run": self.run_facts(picture, args),
-            **self.facts(picture, plan),
-            **self.undo_facts(picture),
-        }
-
-    def undo_facts(self, picture):
-        """Return what stood before each step, as the journal has it, in the shape in which roles write it."""
-        before = picture.history.before
-        federation = picture.environment.federation
-        homes = picture.environment.homes
-        seen = {domain: picture.rrset(domain) for domain in federation.own_domains}
-        users = {key.removeprefix("3/homing/"): value for key, value in before.items() if key.startswith("3/homing/")}
-        routes = {key.removeprefix("6/route/"): value for key, value in before.items() if key.startswith("6/route/")}
-        return {
-            "homing_back": [
-                {"key": user, "value": home or homes.get("legacy")} for user, home in sorted(users.items())
-            ],
-            "routes_back": [
-                {"key": domain, "value": None if route == "none" else route} for domain, route in sorted(routes.items())
-            ],
-            "rrsets_back": {
-                str(step): [
-                    {
-                        "domain": domain,
-                        "name": srv_name(domain),
-                        "rrset": before[f"{step}/srv/{domain}"],
-                        # Step 6 is taken back first: then step 4 finds what stood before step 6.
-                        "expect": before.get(f"6/srv/{domain}", seen[domain]) if step == 4 else seen[domain],
-                    }
-                    for domain in federation.own_domains
-                    if f"{step}/srv/{domain}" in before
-                ]
-                for step in (4, 6)
-            },
+            "run": run_facts.who_runs(picture, args.get("verb") or "migrate"),
+            **run_facts.facts(picture, plan),
+            **run_facts.undo_facts(picture),
         }
 
     def refuse(self, code, reason, hint):
@@ -136,91 +99,8 @@ class ActionModule(MigrationAction):
     def write(self, plan, folder):
         """Write plan.json and plan.md."""
         folder.mkdir(parents=True, exist_ok=True)
-        texts = {"plan.json": json.dumps(plan, indent=2) + "\n", "plan.md": planner.to_markdown(plan)}
+        texts = {"plan.json": json.dumps(plan, indent=2) + "\n", "plan.md": plan_text.to_markdown(plan)}
         for name, text in texts.items():
             temporary = folder / f".{name}.{os.getpid()}"
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(folder / name)
-
-    def run_facts(self, picture, args):
-        """Return who runs what, the lock it asks for, and whether the lock's present holder is gone."""
-        pid, started = controller_process()
-        host = platform.node()
-        who = f"{getpass.getuser()}@{host}"
-        held = picture.lock or {}
-        gone = held.get("host") == host and process_start(held.get("pid") or 0) != held.get("process_started")
-        identity = uuid.uuid4().hex
-        return {
-            "id": identity,
-            "who": who,
-            "verb": args.get("verb", "migrate"),
-            "holder_is_gone": bool(held) and gone,
-            "tail": picture.tail,
-            "missing": picture.missing,
-            "restore": picture.restore,
-            "lock": {
-                "owner": who,
-                "host": host,
-                "pid": pid,
-                "process_started": started,
-                "run": identity,
-                "start_text": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "seconds": LOCK_SECONDS,
-            },
-        }
-
-    def facts(self, picture, plan):
-        """Return what the steps need, computed once."""
-        environment, federation = picture.environment, picture.environment.federation
-        platforms = sorted(environment.groups["platforms"])
-        # The target's table first: until the legacy pool's follows, it still delivers to the user itself. The other way
-        # round the two could send a message to each other.
-        homes = environment.homes
-        target_first = sorted(platforms, key=lambda host: (host != homes["target"], host))
-        return {
-            "journal": {"authority": environment.authority, "copy": environment.copy},
-            "dns_writer": environment.dns_writer,
-            "platforms": target_first,
-            "legacy_gateway": sorted(environment.groups["legacy_gateway"])[0],
-            "done": picture.history.step,
-            "stages": {host: picture.stage(host) for host in [*environment.front_ends, *environment.edges]},
-            "proofs": picture.history.proofs,
-            "before": picture.history.before,
-            "moves": {
-                **homes,
-                "users": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "homing"],
-            },
-            "rrsets": {str(step): self.rrsets(picture, plan, step) for step in (4, 6)},
-            "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
-            "to_switch": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "drain"],
-            "to_prove": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "prove"],
-            "partners": [
-                {
-                    "domain": partner.domain,
-                    "dialback": partner.dialback,
-                    "fingerprint": picture.fingerprint(partner),
-                    "allowed": next(item["allowed"] for item in plan["partners"] if item["domain"] == partner.domain),
-                }
-                for partner in federation.partners
-            ],
-            "own_domains": list(federation.own_domains),
-            "control": {
-                "edge": "/run/xmppgw-edge/control.sock",
-                "front_end": "/run/xmppgw-frontend/control.sock",
-            },
-        }
-
-    def rrsets(self, picture, plan, step):
-        """Return the SRV RRsets that a step writes, or whose change an earlier run announced and did not live to
-        note."""
-        planned = {item["subject"]: item for item in planner.all_actions(plan) if item["id"].startswith(f"{step}/srv/")}
-        found = []
-        for domain in picture.environment.federation.own_domains:
-            seen, wanted = picture.rrset(domain), picture.wanted_rrsets(domain)
-            rrset = planned[domain]["after"] if domain in planned else None
-            unfinished = f"{step}/srv/{domain}" in picture.history.before and domain in picture.history.changing
-            if rrset is None and unfinished and step not in picture.history.done:
-                rrset = wanted["lowered"] if step == 4 else wanted["after"]
-            if rrset is not None:
-                found.append({"domain": domain, "name": srv_name(domain), "rrset": rrset, "expect": seen})
-        return found

@@ -6,14 +6,20 @@ Used on the controller only.
 
 from __future__ import annotations
 
-import os
 import time
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, issuing, picture, wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    dns_messages,
+    environment,
+    issuing,
+    picture,
+    wanted,
+)
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
-PROBLEMS = (picture.PictureError, wanted.WantedError, issuing.IssuingError, dns_messages.DnsError)
+PROBLEMS = (PictureError, wanted.WantedError, issuing.IssuingError, dns_messages.DnsError)
 
 
 class MigrationAction(ActionBase):
@@ -44,8 +50,8 @@ class MigrationAction(ActionBase):
 
     def environment(self, task_vars):
         """Return the Environment of this run."""
-        return picture.Environment(
-            picture.read_document(self.setting(task_vars, "migration_document")),
+        return environment.Environment(
+            environment.read_document(self.setting(task_vars, "migration_document")),
             {name: list(hosts) for name, hosts in task_vars["groups"].items()},
             roles=self.setting(task_vars, "migration_roles"),
             authorities=dict(self.setting(task_vars, "migration_authorities")),
@@ -93,18 +99,3 @@ class ModuleFailed(Exception):  # noqa: N818 - carries a result, is no error of 
     def __init__(self, result):
         super().__init__(result.get("msg", ""))
         self.result = result
-
-
-def controller_process():
-    """Return (pid, start time in clock ticks) of the ansible-playbook that this worker belongs to."""
-    pid = os.getppid()
-    return pid, process_start(pid)
-
-
-def process_start(pid):
-    """Return when a process started, in clock ticks since boot, or None if there is none."""
-    try:
-        with open(f"/proc/{int(pid)}/stat", encoding="ascii") as file:  # noqa: PTH123
-            return int(file.read().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None

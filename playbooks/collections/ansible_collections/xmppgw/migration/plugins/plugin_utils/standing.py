@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, rrsets
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, rrsets, whole_plan
 
 
 def describe(picture):
     """Return where the migration stands as plain data."""
     history = picture.history
-    plan = picture.plan()
-    homes = Counter(home for table in picture.tables("homing").values() for home in table.values())
-    platforms = len(picture.tables("homing"))
+    plan = whole_plan.plan_of(picture)
+    homes = Counter(home for table in picture.platforms.tables("homing").values() for home in table.values())
+    platforms = len(picture.platforms.tables("homing"))
     return {
         "schema": 1,
         "steps": [
@@ -28,12 +28,12 @@ def describe(picture):
             for step in plan["steps"]
         ],
         "users": {home: -(-count // platforms) for home, count in sorted(homes.items())},
-        "srv": {domain: picture.rrset(domain) for domain in sorted(picture.rrsets)},
+        "srv": {domain: picture.dns.rrset(domain) for domain in sorted(picture.dns.rrsets)},
         "partners": [_partner(picture, partner) for partner in plan["partners"]],
-        "lock": picture.lock,
+        "lock": picture.state.lock,
         "journal": {
-            "records": len(picture.records),
-            "copy_lacks": len(picture.missing),
+            "records": len(picture.state.records),
+            "copy_lacks": len(picture.state.missing),
             "last_run": history.runs[-1] if history.runs else None,
         },
     }
@@ -57,7 +57,7 @@ def _partner(picture, planned):
         "domain": domain,
         "outcome": planned["outcome"],
         "state": picture.history.partners.get(domain, "legacy"),
-        "route": sorted({str(table.get(domain)) for table in picture.tables("route").values()}),
+        "route": sorted({str(table.get(domain)) for table in picture.platforms.tables("route").values()}),
         "streams_at_legacy": sum(1 for item in legacy if item in {("in", domain, own), ("out", own, domain)}),
         "streams_at_edges": {
             direction: sum(1 for stream in edge_streams if stream.get("direction") == direction)

@@ -1,0 +1,129 @@
+"""The federation document with the inventory's groups around it: who is who, and what is to be read from which host.
+
+Used on the controller only, by the actions and by Picture. It talks to no host.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+
+from xmppgw.federation import DocumentProblems, load_document, srv_name
+
+STATE_DIRECTORY = "/var/lib/xmppgw-migration"
+TABLES = ("homing", "route")
+
+
+def read_document(path):
+    """Return the federation document; raise PictureError with all its problems at once."""
+    try:
+        return load_document(Path(path))
+    except DocumentProblems as error:
+        lines = [
+            f"{item.file}:{item.line}: [{item.code}] {item.message} {item.hint or ''}".rstrip()
+            for item in error.problems
+        ]
+        raise PictureError(
+            "migration-document", "The federation document has problems:\n" + "\n".join(lines)
+        ) from error
+
+
+def read_secret(path, name):
+    """Return a named secret from the secrets file; raise PictureError."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))[name]
+    except (OSError, ValueError, KeyError) as error:
+        raise PictureError(
+            "migration-secret",
+            f"The secret {name!r} is not in {path} ({type(error).__name__}): name the right file in migration_secrets.",
+        ) from error
+
+
+class Environment:
+    """The document with the inventory's groups around it."""
+
+    def __init__(self, document, groups, *, roles, authorities, wheelhouse):
+        self.document = document
+        self.federation = document.federation
+        self.groups = groups
+        self.roles = roles
+        self.authorities = authorities
+        self.release = wanted.release(wheelhouse)
+        self.front_ends = sorted(front_end.host for _pool, front_end in self.federation.front_ends)
+        self.edges = sorted(edge.host for edge in self.federation.edges)
+
+    def check_inventory(self):
+        """Raise PictureError if the inventory's groups and the document name different hosts."""
+        for group, hosts in (("front_ends", self.front_ends), ("edges", self.edges)):
+            listed = sorted(self.groups.get(group, []))
+            if listed != hosts:
+                raise PictureError(
+                    "migration-inventory",
+                    f"Group {group} of the inventory has {', '.join(listed) or 'no host'}; the federation document "
+                    f"names {', '.join(hosts)}.",
+                )
+        for group in ("platforms", "legacy_gateway", "dns_writer"):
+            if not self.groups.get(group):
+                raise PictureError("migration-inventory", f"Group {group} of the inventory is empty.")
+
+    @property
+    def authority(self):
+        """The host whose journal and lock count: the first front end by name."""
+        return self.front_ends[0]
+
+    @property
+    def copy(self):
+        """The host that keeps the journal's copy: the second front end, else the first edge."""
+        return self.front_ends[1] if len(self.front_ends) > 1 else self.edges[0]
+
+    @property
+    def dns_writer(self):
+        """The host that carries DNS messages."""
+        return sorted(self.groups["dns_writer"])[0]
+
+    @property
+    def homes(self):
+        """Return {legacy, target}: what homing tables call the two pools (in the lab: the host name of each)."""
+        pools = {"target": self.federation.target.pool}
+        if self.federation.legacy:
+            pools["legacy"] = self.federation.legacy.pool
+        return {side: fqdn.partition(".")[0] for side, fqdn in pools.items()}
+
+    def wanted_host(self, host):
+        """Return what must stand on a gateway host."""
+        return wanted.wanted_host(
+            self.document, host, roles=self.roles, authorities=self.authorities, release_wanted=self.release
+        )
+
+    def reading(self, host):
+        """Return (arguments for `host_state`, what each packet is about) for one host."""
+        arguments, about = {}, []
+        if host in self.front_ends or host in self.edges:
+            arguments["gateway"] = wanted.what_to_read(self.wanted_host(host))
+        if host in self.groups.get("platforms", []):
+            arguments["platform"] = list(TABLES)
+        if host in self.groups.get("legacy_gateway", []):
+            arguments["legacy"] = True
+        if host in (self.authority, self.copy):
+            arguments["state_directory"] = STATE_DIRECTORY
+        if host == self.dns_writer:
+            arguments["packets"], about = self.questions()
+        return arguments, about
+
+    def questions(self):
+        """Return (packets, what each is about): every SRV RRset and SOA on every server, the edges' addresses."""
+        packets, about = [], []
+        for server in self.federation.dns.authoritative:
+            for domain in self.federation.own_domains:
+                zone = dns_messages.zone_of(domain, self.federation.dns.zones)
+                for name, kind in ((srv_name(domain), "SRV"), (zone, "SOA")):
+                    packets.append(dns_messages.question(server, name, kind))
+                    about.append([server, domain, name, kind])
+            for edge in self.federation.edges:
+                for kind in ("A", "AAAA"):
+                    packets.append(dns_messages.question(server, edge.fqdn, kind))
+                    about.append([server, None, edge.fqdn, kind])
+        return packets, about

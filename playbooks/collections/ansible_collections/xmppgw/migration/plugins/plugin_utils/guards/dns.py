@@ -1,0 +1,105 @@
+"""Guards on DNS: TTLs, old answers, servers that agree, targets that have addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import rrsets
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import Refusal, guard, some
+
+from xmppgw.federation import srv_name
+
+
+@dataclass
+class Dns:
+    """What these guards look at."""
+
+    seconds_until_forgotten: float = 0.0
+    """How long the world may still remember the SRV RRset with its old TTL."""
+    ttl_lowered: bool = True
+    """True if every SRV RRset is served with the migration's TTL everywhere."""
+    disagreement: list = field(default_factory=list)
+    """Sentences on authoritative servers that do not say the same."""
+    missing_addresses: list = field(default_factory=list)
+    """SRV targets without an address record."""
+
+
+def read(picture):
+    """Return the Dns of a Picture."""
+    federation, lowered = picture.environment.federation, picture.environment.federation.dns.ttl.migration
+    return Dns(
+        seconds_until_forgotten=picture.seconds_until_forgotten(picture.now),
+        ttl_lowered=all(
+            rrset is not None and rrset["ttl"] <= lowered
+            for servers in picture.dns.rrsets.values()
+            for rrset in servers.values()
+        ),
+        disagreement=[
+            sentence
+            for domain, by_server in sorted(picture.dns.rrsets.items())
+            for sentence in rrsets.disagreements(srv_name(domain), by_server)
+        ],
+        missing_addresses=[
+            f"{edge.fqdn} on {server}"
+            for edge in federation.edges
+            for server in federation.dns.authoritative
+            if server not in picture.dns.addressed.get(edge.fqdn, set())
+        ],
+    )
+
+
+@guard
+def old_ttl_has_passed(situation):
+    """Steps 5 and 6 need the TTL lowered, and the time gone by in which caches may hold the RRset with the old one."""
+    if situation.step < 5 or situation.preflight:
+        return []
+    refusals = []
+    if not situation.dns.ttl_lowered:
+        refusals.append(
+            Refusal(
+                "migration-ttl",
+                f"Step {situation.step} needs every SRV RRset at the migration's TTL on every authoritative server.",
+                "at least one server still gives another TTL",
+                "Run migrate.yml: step 4 lowers it.",
+            )
+        )
+    if situation.dns.seconds_until_forgotten > 0:
+        refusals.append(
+            Refusal(
+                "migration-ttl",
+                "Resolvers may still remember the RRset with its old TTL.",
+                f"{situation.dns.seconds_until_forgotten:.0f} s are left",
+                "Wait that long and run migrate.yml again.",
+            )
+        )
+    return refusals
+
+
+@guard
+def authoritative_servers_agree(situation):
+    """A change may be judged only where every authoritative server says the same to begin with."""
+    if situation.step < 4 or not situation.dns.disagreement:
+        return []
+    return [
+        Refusal(
+            "migration-dns-disagree",
+            "All authoritative servers must give the same answer before DNS is touched.",
+            some(situation.dns.disagreement),
+            "Repair the zone transfer between the servers named here; nothing was changed.",
+        )
+    ]
+
+
+@guard
+def targets_have_addresses(situation):
+    """Nobody may be told of a name that has no address (RFC 2782: targets must have address records)."""
+    if situation.step not in (5, 6) or not situation.dns.missing_addresses:
+        return []
+    return [
+        Refusal(
+            "migration-dns-address",
+            "Every edge must have an A or AAAA record before an SRV record names it.",
+            f"without: {some(situation.dns.missing_addresses)}",
+            "Create the address records (the infrastructure stack does) and run migrate.yml again.",
+        )
+    ]

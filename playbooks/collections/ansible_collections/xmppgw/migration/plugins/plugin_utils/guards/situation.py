@@ -1,0 +1,36 @@
+"""What the guards look at: the step about to start, and per topic the facts that its guards need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import dns, edges, partners, users
+
+
+@dataclass
+class Situation:
+    """The facts of one moment. A topic's facts are described in its own module."""
+
+    step: int
+    """The step about to start; in preflight, each step that has something to do."""
+    preflight: bool = False
+    """True while earlier steps have not run yet: their planned effects count as done."""
+    done: int = 0
+    """The last step such that it and all before are journalled as done."""
+    users: users.Users = field(default_factory=users.Users)
+    partners: partners.Partners = field(default_factory=partners.Partners)
+    edges: edges.Edges = field(default_factory=edges.Edges)
+    dns: dns.Dns = field(default_factory=dns.Dns)
+
+
+def situation_of(picture, step, *, preflight=False):
+    """Return what the guards look at before `step`."""
+    return Situation(
+        step=step,
+        preflight=preflight,
+        done=picture.history.step,
+        users=users.read(picture),
+        partners=partners.read(picture),
+        edges=edges.read(picture),
+        dns=dns.read(picture),
+    )

@@ -1,0 +1,150 @@
+"""What one run knows of itself and of what it is to do: who runs it, the lock it asks for, and what the steps need.
+
+Used by every action that starts a run (`plan` and those of other playbooks). Reads a Picture; changes nothing.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import time
+import uuid
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, plan_partners, planner
+
+from xmppgw.federation import srv_name
+
+LOCK_SECONDS = 900
+"""The lock outlives the longest wait of one step in the lab; every append to the journal renews it."""
+
+
+def who_runs(picture, verb):
+    """Return who runs what, the lock it asks for, and whether the lock's present holder is gone."""
+    pid, started = controller_process()
+    host = platform.node()
+    who = f"{getpass.getuser()}@{host}"
+    held = picture.state.lock or {}
+    gone = held.get("host") == host and process_start(held.get("pid") or 0) != held.get("process_started")
+    identity = uuid.uuid4().hex
+    return {
+        "id": identity,
+        "who": who,
+        "verb": verb,
+        "holder_is_gone": bool(held) and gone,
+        "tail": picture.state.tail,
+        "missing": picture.state.missing,
+        "restore": picture.state.restore,
+        "lock": {
+            "owner": who,
+            "host": host,
+            "pid": pid,
+            "process_started": started,
+            "run": identity,
+            "start_text": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": LOCK_SECONDS,
+        },
+    }
+
+
+def facts(picture, plan):
+    """Return what the steps need, computed once."""
+    environment, federation = picture.environment, picture.environment.federation
+    platforms = sorted(environment.groups["platforms"])
+    # The target's table first: until the legacy pool's follows, it still delivers to the user itself. The other way
+    # round the two could send a message to each other.
+    homes = environment.homes
+    target_first = sorted(platforms, key=lambda host: (host != homes["target"], host))
+    return {
+        "journal": {"authority": environment.authority, "copy": environment.copy},
+        "dns_writer": environment.dns_writer,
+        "platforms": target_first,
+        "legacy_gateway": sorted(environment.groups["legacy_gateway"])[0],
+        "done": picture.history.step,
+        "stages": {host: picture.gateways.stage(host) for host in [*environment.front_ends, *environment.edges]},
+        "proofs": picture.history.proofs,
+        "before": picture.history.before,
+        "moves": {
+            **homes,
+            "users": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "homing"],
+        },
+        "rrsets": {str(step): rrsets_to_write(picture, plan, step) for step in (4, 6)},
+        "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
+        "to_switch": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "drain"],
+        "to_prove": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "prove"],
+        "partners": [
+            {
+                "domain": partner.domain,
+                "dialback": partner.dialback,
+                "fingerprint": plan_partners.fingerprint(environment, partner),
+                "allowed": next(item["allowed"] for item in plan["partners"] if item["domain"] == partner.domain),
+            }
+            for partner in federation.partners
+        ],
+        "own_domains": list(federation.own_domains),
+        "control": {
+            "edge": "/run/xmppgw-edge/control.sock",
+            "front_end": "/run/xmppgw-frontend/control.sock",
+        },
+    }
+
+
+def rrsets_to_write(picture, plan, step):
+    """Return the SRV RRsets that a step writes, or whose change an earlier run announced and did not live to
+    note."""
+    planned = {item["subject"]: item for item in planner.all_actions(plan) if item["id"].startswith(f"{step}/srv/")}
+    found = []
+    for domain in picture.environment.federation.own_domains:
+        seen, wanted = picture.dns.rrset(domain), plan_dns.wanted_rrsets(picture, domain)
+        rrset = planned[domain]["after"] if domain in planned else None
+        unfinished = f"{step}/srv/{domain}" in picture.history.before and domain in picture.history.changing
+        if rrset is None and unfinished and step not in picture.history.done:
+            rrset = wanted["lowered"] if step == 4 else wanted["after"]
+        if rrset is not None:
+            found.append({"domain": domain, "name": srv_name(domain), "rrset": rrset, "expect": seen})
+    return found
+
+
+def undo_facts(picture):
+    """Return what stood before each step, as the journal has it, in the shape in which roles write it."""
+    before = picture.history.before
+    federation = picture.environment.federation
+    homes = picture.environment.homes
+    seen = {domain: picture.dns.rrset(domain) for domain in federation.own_domains}
+    users = {key.removeprefix("3/homing/"): value for key, value in before.items() if key.startswith("3/homing/")}
+    routes = {key.removeprefix("6/route/"): value for key, value in before.items() if key.startswith("6/route/")}
+    return {
+        "homing_back": [{"key": user, "value": home or homes.get("legacy")} for user, home in sorted(users.items())],
+        "routes_back": [
+            {"key": domain, "value": None if route == "none" else route} for domain, route in sorted(routes.items())
+        ],
+        "rrsets_back": {
+            str(step): [
+                {
+                    "domain": domain,
+                    "name": srv_name(domain),
+                    "rrset": before[f"{step}/srv/{domain}"],
+                    # Step 6 is taken back first: then step 4 finds what stood before step 6.
+                    "expect": before.get(f"6/srv/{domain}", seen[domain]) if step == 4 else seen[domain],
+                }
+                for domain in federation.own_domains
+                if f"{step}/srv/{domain}" in before
+            ]
+            for step in (4, 6)
+        },
+    }
+
+
+def controller_process():
+    """Return (pid, start time in clock ticks) of the ansible-playbook that this worker belongs to."""
+    pid = os.getppid()
+    return pid, process_start(pid)
+
+
+def process_start(pid):
+    """Return when a process started, in clock ticks since boot, or None if there is none."""
+    try:
+        with open(f"/proc/{int(pid)}/stat", encoding="ascii") as file:  # noqa: PTH123
+            return int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -1,0 +1,35 @@
+"""DNS as every authoritative server answered: SRV RRsets, negative TTLs, which targets have addresses.
+
+Part of Picture.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+
+
+class SeenDns:
+    """What the name servers said."""
+
+    def __init__(self, environment, seen):
+        self.federation = environment.federation
+        answers = seen[environment.dns_writer]
+        self.rrsets, self.negative_ttl, self.addressed = {}, {}, {}
+        for (server, domain, name, kind), answer in zip(answers["about"], answers["packets"], strict=True):
+            try:
+                found = dns_messages.read_rrset(answer, name, kind)
+            except dns_messages.DnsError as problem:
+                raise PictureError("migration-unreachable", f"Name server {server}: {problem}") from problem
+            if kind == "SRV":
+                self.rrsets.setdefault(domain, {})[server] = found["rrset"]
+            elif kind == "SOA":
+                self.negative_ttl[domain] = max(self.negative_ttl.get(domain, 0), found["negative_ttl"] or 0)
+            elif found["rrset"]:
+                self.addressed.setdefault(name, set()).add(server)
+
+    def rrset(self, domain):
+        """Return the SRV RRset of a domain as its primary serves it."""
+        primary = self.federation.dns.primary
+        by_server = self.rrsets[domain]
+        return by_server.get(primary, by_server[sorted(by_server)[0]])

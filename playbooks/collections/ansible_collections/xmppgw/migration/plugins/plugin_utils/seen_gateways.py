@@ -1,0 +1,62 @@
+"""What stands on our edges and front ends, with each certificate judged.
+
+Part of Picture.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuing, planner, wanted
+
+
+class SeenGateways:
+    """What was found on the gateway hosts. `done`: the step up to which the journal says all is done."""
+
+    def __init__(self, environment, seen, now, done):
+        self.environment = environment
+        self.seen = seen
+        self.now = now
+        self.done = done
+
+    def seen_on(self, host):
+        """Return what stands on a gateway host."""
+        return self.seen[host]["gateway"]
+
+    def judged(self, host):
+        """Return {name: {problem}} of a host's certificates: what is wrong with each, or nothing."""
+        seen, now = self.seen_on(host)["certificates"], datetime.datetime.fromtimestamp(self.now, datetime.UTC)
+        return {
+            name: {
+                "problem": issuing.problem_of(
+                    seen.get(name),
+                    item,
+                    wanted.authority_certificate(self.environment.authorities, item["authority"]),
+                    now,
+                )
+            }
+            for name, item in self.environment.wanted_host(host)["certificates"].items()
+        }
+
+    def stage(self, host):
+        """Return the step whose configuration stands, or must stand by the journal, on a gateway host."""
+        plain = wanted.digests(self.environment.wanted_host(host))
+        seen = self.seen[host]["gateway"]
+        return planner.stage_in_force(
+            plain["files"][plain["settings"]], seen["files"].get(plain["settings"]), self.done
+        )
+
+    def configured_partners(self):
+        """Return the partners that the standing configurations of our hosts name."""
+        hosts = [*self.environment.front_ends, *self.environment.edges]
+        standing = [(self.seen[host]["gateway"].get("settings") or {}).get("partners") or [] for host in hosts]
+        return sorted({partner["domain"] for partners in standing for partner in partners})
+
+    def open_edges(self):
+        """Return the edges that listen on 5269 or have federation enabled."""
+        found = []
+        for host in self.environment.edges:
+            seen = self.seen[host]["gateway"]
+            if 5269 in seen["listening"] or (seen.get("settings") or {}).get("federation_enabled"):
+                found.append(host)
+        return found

@@ -1,0 +1,151 @@
+"""A whole environment as preflight would find it, without a host: the lab's document and made-up observations.
+
+Nothing stands on the gateway hosts yet, every user is at home on the legacy pool, DNS points at the legacy gateway.
+A test changes what it is about and asks the planner or the guards.
+"""
+
+import base64
+import datetime
+import zipfile
+from pathlib import Path
+
+import dns.message
+import dns.rrset
+import yaml
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.environment import Environment, read_document
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCUMENT = ROOT / "inventories" / "lab" / "group_vars" / "all" / "federation.yml"
+NOW = 1_800_000_000.0
+
+
+def an_authority(folder):
+    """Write ca.pem of a throw-away authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, folder.name)])
+    begin = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin.replace(year=2040))
+        .sign(key, hashes.SHA256())
+    )
+    folder.mkdir(parents=True)
+    (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def a_wheelhouse(folder):
+    """Write a wheel that has nothing but a RECORD."""
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "xmppgw-0.1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("xmppgw-0.1.0.dist-info/RECORD", "xmppgw/__init__.py,,\n")
+
+
+class World:
+    """What preflight would find. Change `document`, `homing`, `srv`, `gateways`, `records`...; then ask `picture()`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        an_authority(folder / "ca" / "public")
+        an_authority(folder / "ca" / "private")
+        a_wheelhouse(folder / "wheels")
+        self.document = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
+        self.federation = self.document["federation"]
+        users = ["alice", "bob", "carol", "dave", "erin", "frank"]
+        self.homing = {
+            pool: {f"{user}@corp.example": "pool-legacy" for user in users} for pool in ("pool-legacy", "pool-target")
+        }
+        self.routes = {
+            pool: {partner["domain"]: "legacy" for partner in self.federation["partners"]} for pool in self.homing
+        }
+        self.srv = {}
+        """(server, domain) to (TTL, record texts); what is not here points at the legacy gateway."""
+        self.gateways = {}
+        """Host to what to lay over an untouched gateway host."""
+        self.records = []
+        self.copy_records = None
+        self.lock = None
+        self.state_problem = None
+        self.silent_servers = set()
+        self.legacy_streams = []
+
+    def environment(self):
+        """Return the Environment of the document as it now is."""
+        path = self.folder / "federation.yml"
+        path.write_text(yaml.safe_dump(self.document), encoding="utf-8")
+        document = read_document(path)
+        return Environment(
+            document,
+            {
+                "front_ends": [front_end.host for _pool, front_end in document.federation.front_ends],
+                "edges": [edge.host for edge in document.federation.edges],
+                "platforms": ["pool-legacy", "pool-target"],
+                "legacy_gateway": ["legacy1"],
+                "dns_writer": ["fe1"],
+            },
+            roles=str(ROOT / "roles"),
+            authorities={name: str(self.folder / "ca" / name) for name in ("public", "private")},
+            wheelhouse=str(self.folder / "wheels"),
+        )
+
+    def answer(self, environment, packet, about):
+        """Return a name server's answer to one question."""
+        server, domain, name, kind = about
+        if server in self.silent_servers:
+            return {"error": "timed out"}
+        query = dns.message.from_wire(base64.b64decode(packet["message"]))
+        reply = dns.message.make_response(query)
+        reply.flags |= dns.flags.AA
+        if kind == "SRV":
+            gateway = self.federation["legacy"]["gateway"]["fqdn"]
+            ttl, texts = self.srv.get((server, domain), (15, [f"10 10 5269 {gateway}."]))
+            reply.answer.append(dns.rrset.from_text(f"{name}.", ttl, "IN", "SRV", *texts))
+        elif kind == "SOA":
+            reply.answer.append(
+                dns.rrset.from_text(f"{name}.", 15, "IN", "SOA", f"dns1.{name}. hostmaster.{name}. 1 60 60 3600 3")
+            )
+        else:
+            address = "198.51.100.10" if kind == "A" else "2001:db8:2::10"
+            reply.answer.append(dns.rrset.from_text(f"{name}.", 15, "IN", kind, address))
+        return {"answer": base64.b64encode(reply.to_wire()).decode()}
+
+    def seen(self, environment):
+        """Return what `observe` would have registered on every host."""
+        blank = {
+            "version": None,
+            "wheels": None,
+            "files": {},
+            "units": {},
+            "certificates": {},
+            "settings": None,
+            "listening": [],
+            "control": {},
+        }
+        hosts = [*environment.front_ends, *environment.edges]
+        seen = {host: {"gateway": {**blank, **self.gateways.get(host, {})}} for host in hosts}
+        for pool in self.homing:
+            seen[pool] = {"platform": {"homing": self.homing[pool], "route": self.routes[pool]}}
+        seen["legacy1"] = {"legacy": self.legacy_streams}
+        packets, about = environment.questions()
+        seen["fe1"]["about"] = about
+        seen["fe1"]["packets"] = [
+            self.answer(environment, packet, item) for packet, item in zip(packets, about, strict=True)
+        ]
+        state = {"problem": self.state_problem, "lock": self.lock, "present": bool(self.records)}
+        copy = self.records if self.copy_records is None else self.copy_records
+        seen[environment.authority]["state"] = {**state, "records": self.records}
+        seen[environment.copy]["state"] = {**state, "records": copy, "lock": None}
+        return seen
+
+    def picture(self, **more):
+        """Return the Picture of all this."""
+        environment = self.environment()
+        return Picture(environment, self.seen(environment), NOW, **more)
