@@ -154,6 +154,13 @@ class Stage:
                 self._enter(*inside), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
+    def start_here(self, name: str, *command: str) -> None:
+        """Start a program of this machine in the stage's network; its output goes to `<name>.log`."""
+        with (self.directory / f"{name}.log").open("wb") as log:
+            self._processes[name] = subprocess.Popen(
+                self._enter(*command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
     def wait_for_port(self, name: str, address: str, port: int) -> None:
         """Until the server takes connections."""
         give_up = time.monotonic() + START_SECONDS

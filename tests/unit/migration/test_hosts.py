@@ -10,7 +10,7 @@ import threading
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils import host_reading, legacy, readiness, tables
 from ansible_collections.xmppgw.migration.plugins.modules import gateway_control, host_configuration, platform_table
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuing, proofs
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuer_private_ca, issuing, proofs
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -143,7 +143,7 @@ def pem(certificate):
 @pytest.fixture
 def issued():
     ca, key = authority(), ec.generate_private_key(ec.SECP256R1())
-    chain = issuing.issue(request(key), WANTED, ca, NOW)
+    chain = issuer_private_ca.issue(request(key), WANTED, ca, NOW)
     return ca, key, chain
 
 
@@ -180,11 +180,11 @@ def test_what_is_wrong_with_a_certificate_is_said(issued):
     assert problems == [
         "absent",
         "its key is absent",
-        "it does not belong to the key beside it",
-        "unreadable",
+        "its first certificate does not belong to the key on the host",
+        "there is no PEM certificate in it",
         "not signed by the configured authority",
         "names are corp.example, edge1.corp.example",
-        "other usages",
+        "its extended key usage lacks clientAuth; it has serverAuth",
         "ends 2027-02-19",
     ]
 
@@ -198,7 +198,7 @@ def test_a_request_that_its_own_key_did_not_sign_is_refused():
         + "-----END CERTIFICATE REQUEST-----\n"
     )
     with pytest.raises(issuing.IssuingError, match="not signed with its own key"):
-        issuing.issue(text, WANTED, authority(), NOW)
+        issuer_private_ca.issue(text, WANTED, authority(), NOW)
 
 
 # Proofs

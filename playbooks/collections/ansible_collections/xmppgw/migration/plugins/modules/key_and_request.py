@@ -10,7 +10,7 @@ description:
   - Without O(chains) it makes what is missing, a P-256 key and a request for each certificate, and returns the
     requests.
   - With O(chains) it checks that each chain belongs to the key here and writes it.
-  - The action C(certificate) signs in between, on the controller.
+  - The action C(certificate_issue) has them signed in between.
 options:
   certificates:
     description: Certificates by name. Keys subject, names, key, request, certificate (paths).
@@ -43,6 +43,10 @@ requests:
   description: Certificate requests (PEM) by name.
   type: dict
   returned: without chains
+did:
+  description: What was made or written.
+  type: list
+  returned: always
 """
 
 import os  # noqa: E402
@@ -60,6 +64,24 @@ def make_key(path, group):
     text = host_writing.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
     host_writing.write_file(path, text, 0o640, group)
     return True
+
+
+def standing_request(certificate):
+    """Return the request that stands if it is for this key and these names, or None.
+
+    A request that an authority was given days ago must stay what it is.
+    """
+    try:
+        text = Path(certificate["request"]).read_text(encoding="ascii")
+        shown = host_writing.run(["openssl", "req", "-in", certificate["request"], "-noout", "-pubkey", "-text"])
+        ours = host_writing.run(["openssl", "pkey", "-in", certificate["key"], "-pubout"])
+    except (OSError, host_writing.WriteError):
+        return None
+    names = [
+        name.strip().removeprefix("DNS:") for line in shown.splitlines() if "DNS:" in line for name in line.split(",")
+    ]
+    same_key = ours.strip() in shown
+    return text if same_key and sorted(names) == sorted(certificate["names"]) else None
 
 
 def make_request(certificate):
@@ -104,7 +126,7 @@ def main():
     )
     wanted, chains = module.params["certificates"], module.params["chains"]
     group = module.params["user"]
-    changed, requests = False, {}
+    did, requests = [], {}
     try:
         host_writing.ensure_user(group)
         for name, certificate in sorted(wanted.items()):
@@ -115,14 +137,16 @@ def main():
                         f"{certificate['key']}.",
                         code="migration-certificate",
                     )
-                changed |= host_writing.write_file(certificate["certificate"], chains[name], 0o644)
+                if host_writing.write_file(certificate["certificate"], chains[name], 0o644):
+                    did.append(f"wrote {certificate['certificate']}")
             else:
-                changed |= make_key(certificate["key"], group)
-                requests[name] = make_request(certificate)
+                if make_key(certificate["key"], group):
+                    did.append(f"made {certificate['key']}")
+                requests[name] = standing_request(certificate) or make_request(certificate)
                 host_writing.write_file(certificate["request"], requests[name], 0o644)
     except host_writing.WriteError as problem:
         module.fail_json(msg=f"[migration-certificate] {problem}", code="migration-certificate")
-    module.exit_json(changed=changed, requests=requests)
+    module.exit_json(changed=bool(did), did=did, requests=requests)
 
 
 if __name__ == "__main__":

@@ -1,131 +1,123 @@
-"""Signs certificate requests with a private CA, and judges certificates that are already there.
+"""Certificates from whoever issues them: one interface, three issuers, and the verdict on what stands on a host.
 
-Used on the controller only, by the actions `certificate` and `plan` (it needs cryptography). Names and usages come
-from the
-federation document; of a request only the public key is taken, after its own signature was checked.
+Used on the controller only, by the actions `certificate_issue`, `plan` and what shows the state (it needs
+cryptography). Names and usages come from the federation document; of a request only the public key is taken, after its
+own signature was checked. What an issuer returns was examined: it may be put beside its key as it is.
 """
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-from pathlib import Path
+import importlib
+from dataclasses import dataclass, field
 
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import certificate_judging as judging
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFETIME = datetime.timedelta(days=90)
-"""Of an issued certificate: what public authorities give today."""
-RENEW_BEFORE = datetime.timedelta(days=30)
-"""A certificate with less than this left is replaced."""
-BACKDATED = datetime.timedelta(minutes=5)
-"""Hosts whose clocks are slightly behind must accept the certificate at once."""
-
-USAGES = {"serverAuth": ExtendedKeyUsageOID.SERVER_AUTH, "clientAuth": ExtendedKeyUsageOID.CLIENT_AUTH}
+ISSUERS = {
+    "private_ca": "issuer_private_ca",
+    "import": "issuer_import",
+    "acme": "issuer_acme",
+}
+"""Issuer of the document to its module here, which has `obtain(orders, surroundings, now) -> Outcome`."""
 
 
 class IssuingError(Exception):
     """A request that is not signed, an authority that cannot sign."""
 
-    code = "migration-certificate"
+    def __init__(self, text, code="migration-certificate"):
+        super().__init__(text)
+        self.code = code
 
 
-def load_authority(folder):
-    """Return (certificate, key) of the private CA in `folder` (ca.pem, key.pem); raise IssuingError."""
+@dataclass(frozen=True)
+class Order:
+    """One certificate to be obtained."""
+
+    host: str
+    name: str
+    """`public`, `link` or `sip`"""
+    wanted: dict
+    """subject, names, usages, issuer, authority of the certificate table"""
+    request: str
+    """signing request, PEM"""
+    roots: str
+    """PEM of the roots that a chain must end at"""
+
+
+@dataclass
+class Surroundings:
+    """What issuers work with. Each uses what it needs."""
+
+    authorities: dict = field(default_factory=dict)
+    """authority to the folder with its ca.pem and key.pem"""
+    folder: str = ""
+    """where requests go out and chains come in"""
+    settings: dict = field(default_factory=dict)
+    """the document's entry on the issuer of the public certificate (directory, email)"""
+    account_folder: str = ""
+    """where ACME account keys are kept, readable by their owner only"""
+    carry_https: object = None
+    """sends one HTTPS request from the DNS writer: {method, url, ...} -> {status, headers, body}"""
+    publish_txt: object = None
+    """puts TXT records into the zones and waits until every authoritative server serves them"""
+    withdraw_txt: object = None
+    """takes them out again"""
+
+
+@dataclass
+class Outcome:
+    """Chains (PEM) that came, and for what is still awaited a sentence: what the operator has to do."""
+
+    chains: dict = field(default_factory=dict)
+    awaited: dict = field(default_factory=dict)
+
+
+def read_request(pem):
+    """Return a signing request after its own signature was checked; raise IssuingError."""
     try:
-        certificate = x509.load_pem_x509_certificate((Path(folder) / "ca.pem").read_bytes())
-        key = serialization.load_pem_private_key((Path(folder) / "key.pem").read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise IssuingError(f"certificate authority in {folder}: {error}") from error
-    return certificate, key
-
-
-def issue(request_pem, wanted, authority, now):
-    """Return the PEM chain (leaf, authority) for a request. `wanted`: subject, names, usages. `now`: UTC datetime."""
-    try:
-        request = x509.load_pem_x509_csr(request_pem.encode())
-    except ValueError as error:
+        request = x509.load_pem_x509_csr(pem.encode())
+    except (ValueError, UnicodeEncodeError) as error:
         raise IssuingError(f"not a certificate request: {error}") from error
     if not request.is_signature_valid:
         raise IssuingError("the request is not signed with its own key")
-    authority_certificate, authority_key = authority
-    public_key = request.public_key()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wanted["subject"])]))
-        .issuer_name(authority_certificate.subject)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(min(now + LIFETIME, authority_certificate.not_valid_after_utc))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in wanted["names"]]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([USAGES[usage] for usage in wanted["usages"]]), critical=False)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=True,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                key_cert_sign=False,
-                crl_sign=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_certificate.public_key()), critical=False
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    return (certificate.public_bytes(pem) + authority_certificate.public_bytes(pem)).decode()
+    return request
+
+
+def obtain(orders, surroundings, now):
+    """Return the Outcome of all `orders`, each from the issuer that the document names for it. `now`: UTC datetime."""
+    everything = Outcome()
+    for issuer, module in ISSUERS.items():
+        mine = [order for order in orders if order.wanted["issuer"] == issuer]
+        if mine:
+            found = importlib.import_module(f"{__package__}.{module}").obtain(mine, surroundings, now)
+            everything.chains.update(found.chains)
+            everything.awaited.update(found.awaited)
+    unknown = sorted({order.wanted["issuer"] for order in orders} - set(ISSUERS))
+    if unknown:
+        raise IssuingError(f"there is no issuer {', '.join(unknown)}", "migration-issuer")
+    return everything
 
 
 def problem_of(seen, wanted, authority_pem, now):
     """Return what is wrong with the certificate that was seen on a host, in a few words, or None if it is good.
 
-    `seen`: {pem, public_key (SHA-256 of the key's public half)}; `wanted`: names, usages.
+    `seen`: {pem, public_key (SHA-256 of the key's public half)}; `wanted`: names, usages, issuer.
     """
     if not seen or not seen.get("pem"):
         return "absent"
     if not seen.get("public_key"):
         return "its key is absent"
-    try:
-        leaf = x509.load_pem_x509_certificates(seen["pem"].encode())[0]
-    except (ValueError, IndexError):
-        return "unreadable"
-    public = leaf.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if hashlib.sha256(public).hexdigest() != seen["public_key"]:
-        return "it does not belong to the key beside it"
-    authority = x509.load_pem_x509_certificate(authority_pem.encode())
-    try:
-        leaf.verify_directly_issued_by(authority)
-    except (InvalidSignature, ValueError, TypeError):
+    ours = wanted.get("issuer", "private_ca") == "private_ca"
+    if ours and not _signed_by_the_first(seen["pem"], authority_pem):
         return "not signed by the configured authority"
-    return _content_problem(leaf, wanted, now)
+    findings = judging.examine(seen["pem"], wanted, authority_pem, now, public_key=seen["public_key"], exact=ours)
+    return findings[0].text if findings else None
 
 
-def _content_problem(leaf, wanted, now):
+def _signed_by_the_first(pem, authority_pem):
+    """Our own authority signs; one that it replaces may stand behind it in the file and is only still trusted."""
     try:
-        names = set(
-            leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-        )
-        usages = set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except x509.ExtensionNotFound:
-        return "without names or usages"
-    if names != set(wanted["names"]):
-        return f"names are {', '.join(sorted(names))}"
-    if usages != {USAGES[usage] for usage in wanted["usages"]}:
-        return "other usages"
-    if (
-        leaf.not_valid_after_utc - now < RENEW_BEFORE
-        and leaf.not_valid_after_utc - leaf.not_valid_before_utc > RENEW_BEFORE
-    ):
-        return f"ends {leaf.not_valid_after_utc:%Y-%m-%d}"
-    return None
+        leaf, authority = judging.read_chain(pem)[0], judging.read_chain(authority_pem)[0]
+    except ValueError:
+        return True  # the examination names what is unreadable
+    return judging.issued_by(leaf, authority)

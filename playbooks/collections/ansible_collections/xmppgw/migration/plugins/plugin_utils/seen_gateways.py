@@ -31,7 +31,7 @@ class SeenGateways:
                 "problem": issuing.problem_of(
                     seen.get(name),
                     item,
-                    wanted.authority_certificate(self.environment.authorities, item["authority"]),
+                    wanted.roots(self.environment.authorities, item),
                     now,
                 )
             }

@@ -18,6 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from xmppgw.federation import certificates, edge_settings, front_end_settings
 
 UNIT_DIRECTORY = "/etc/systemd/system"
+SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
+"""Where Debian keeps the roots of public authorities."""
 DIALBACK_SECRET = "/etc/xmppgw/dialback.secret"  # noqa: S105 - a path
 
 KINDS = {
@@ -118,6 +120,22 @@ def authority_certificate(authorities, name):
         return (Path(folder) / "ca.pem").read_text(encoding="ascii")
     except OSError as error:
         raise WantedError(f"certificate authority {name!r}: {error}") from error
+
+
+def roots(authorities, item):
+    """Return the PEM of the roots at which the chain of a certificate (an entry of the table) must end.
+
+    A public authority needs no folder: then it is one that the controller's system trusts.
+    """
+    if item["authority"] in authorities or item["issuer"] == "private_ca":
+        return authority_certificate(authorities, item["authority"])
+    try:
+        return Path(SYSTEM_TRUST).read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise WantedError(
+            f"the roots that this controller trusts: {error}; install ca-certificates, or name a folder with ca.pem "
+            f"for {item['authority']!r} in migration_authorities"
+        ) from error
 
 
 def wanted_host(document, host, *, roles, authorities, release_wanted):

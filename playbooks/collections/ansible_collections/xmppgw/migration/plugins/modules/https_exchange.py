@@ -1,0 +1,74 @@
+#!/usr/bin/python
+"""Carry one HTTPS request from this host; the controller makes and reads it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: https_exchange
+short_description: Carry one HTTPS request
+description:
+  - Sends a ready request to an ACME authority and hands back status, headers and body. Knows no key, follows no
+    redirect.
+options:
+  method:
+    description: Method of the request.
+    type: str
+    choices: [GET, HEAD, POST]
+    required: true
+  url:
+    description: Where to; https only.
+    type: str
+    required: true
+  body:
+    description: Body, base64.
+    type: str
+    default: ""
+  content_type:
+    description: Type of the body.
+    type: str
+    default: ""
+  accept:
+    description: Type of answer that is wanted.
+    type: str
+    default: ""
+  trust:
+    description: Roots to trust (PEM); without it those of this host's system.
+    type: str
+author: The xmppgw developers
+"""
+EXAMPLES = r"""
+- name: Read a directory
+  xmppgw.migration.https_exchange:
+    method: GET
+    url: https://acme.example/directory
+"""
+RETURN = r"""
+answer:
+  description: Status, headers and body (base64), or error.
+  type: dict
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.module_utils.https_carrying import carry  # noqa: E402
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "method": {"type": "str", "choices": ["GET", "HEAD", "POST"], "required": True},
+            "url": {"type": "str", "required": True},
+            "body": {"type": "str", "default": ""},
+            "content_type": {"type": "str", "default": ""},
+            "accept": {"type": "str", "default": ""},
+            "trust": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    request = {key: module.params[key] for key in ("method", "url", "body", "content_type", "accept")}
+    module.exit_json(changed=False, answer=carry(request, trust=module.params["trust"]))
+
+
+if __name__ == "__main__":
+    main()
