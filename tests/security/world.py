@@ -51,6 +51,7 @@ from xmppgw.xmpp.stream import (
     CheckDialback,
     Closed,
     DialbackChecked,
+    DialbackRequest,
     Output,
     PeerPolicy,
     SendData,
@@ -250,6 +251,8 @@ class FakePartner:
         self.secret = secrets.token_hex(32)
         self.stanzas = Happenings()
         self.legs: list[Leg] = []
+        #: Whose streams it takes.
+        self.takes = frozenset({OWN})
         self.port = 0
         self._world = world
         self._server: asyncio.Server | None = None
@@ -273,7 +276,7 @@ class FakePartner:
         machine = IncomingStream(
             IncomingSettings(
                 frozenset({self.domain}),
-                lambda own, remote: self.policy if remote == OWN else None,
+                lambda own, remote: self.policy if remote in self.takes else None,
                 self.secret,
             ),
             lambda: secrets.token_urlsafe(24),
@@ -304,20 +307,24 @@ class FakePartner:
 
     def ask(self, leg: Leg, request: Any) -> None:
         async def check() -> None:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                Connection, "127.0.0.1", self._world.sockets[0].getsockname()[1]
-            )
-            settings = OutgoingSettings(request.receiving, request.originating, self.policy, self.secret)
-            machine = OutgoingStream(settings, verify_only=True)
-            asking = Leg(self, machine, connection)
-            machine.verify(request, asyncio.get_running_loop().time())
-            asking.start()
-            answer = await asking.events.first(DialbackChecked)
+            answer = await self.asks(request)
             now = asyncio.get_running_loop().time()
             assert isinstance(leg.machine, IncomingStream)
             leg.obey(leg.machine.dialback_checked(request, answer.outcome, answer.condition, now))
 
         self._world.tasks.append(asyncio.get_running_loop().create_task(check()))
+
+    async def asks(self, request: DialbackRequest) -> DialbackChecked:
+        """Ask whoever answers for our domain, as DNS would say, about a key."""
+        _, connection = await asyncio.get_running_loop().create_connection(
+            Connection, "127.0.0.1", self._world.sockets[0].getsockname()[1]
+        )
+        settings = OutgoingSettings(request.receiving, request.originating, self.policy, self.secret)
+        machine = OutgoingStream(settings, verify_only=True)
+        asking = Leg(self, machine, connection)
+        machine.verify(request, asyncio.get_running_loop().time())
+        asking.start()
+        return await asking.events.first(DialbackChecked)
 
     def message(self, text: str, *, number: str = "m1", user: str = "juliet", to: str = f"alice@{OWN}") -> Element:
         return message(f"{user}@{self.domain}/chamber", to, text, identifier=number)
@@ -501,6 +508,8 @@ class World:
         self.secret_file = folder / "dialback.secret"
         self.secret_file.write_text(secrets.token_hex(32))
         self.partners: list[dict[str, Any]] = []
+        #: Keys of edge.json that a test wants different.
+        self.edge_changes: dict[str, Any] = {}
         self._edge_port = 0
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._link_port = int(free.getsockname()[1])
@@ -557,7 +566,7 @@ class World:
             "control_socket": str(self.folder / "edge.sock"),
             "limits": self.edge_limits,
         }
-        return msgspec.json.encode({**settings, **changes})
+        return msgspec.json.encode({**settings, **self.edge_changes, **changes})
 
     def front_end_settings(self, **changes: Any) -> bytes:
         settings = {
@@ -601,6 +610,15 @@ class World:
         self.front_end = FrontEnd(decode_front_end_settings(self.front_end_settings()), log, sockets=sockets)
         await self.front_end.start()
         self._sip_port = self.front_end.ports[0]
+
+    async def control(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """What the edge's control socket answers."""
+        reader, writer = await asyncio.open_unix_connection(str(self.folder / "edge.sock"))
+        writer.write(msgspec.json.encode({"command": command, **arguments}) + b"\n")
+        answer = msgspec.json.decode(await reader.readline())
+        writer.close()
+        assert isinstance(answer, dict)
+        return answer
 
     async def close(self) -> None:
         await self.front_end.stop()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from xmppgw.edge.driver import PublicTls
 from xmppgw.edge.partners import PartnerTable
+from xmppgw.edge.phases import PhaseTable
 from xmppgw.edge.settings import EdgeSettings
 from xmppgw.edge.streams import Admission, StreamRegistry
 from xmppgw.telemetry.correlation import Correlations
@@ -20,9 +21,11 @@ from xmppgw.telemetry.metrics import Metrics
 from xmppgw.xmpp.stream import StreamLimits
 
 if TYPE_CHECKING:
-    from xmppgw.edge.inbound import DialbackChecker
+    from xmppgw.edge.dialback import DialbackChecker
     from xmppgw.edge.links import LinkHub
     from xmppgw.edge.outbound import OutboundStreams
+    from xmppgw.edge.relay import VerifyRelay
+    from xmppgw.edge.splice import Splices
 
 
 class EdgeMetrics:
@@ -39,6 +42,11 @@ class EdgeMetrics:
         self.stanzas_out = metrics.counter("stanzas_delivered", "Stanzas written to partners", ("partner",))
         self.failed = metrics.counter("deliveries_failed", "Deliveries not written", ("partner", "state"))
         self.remarks = metrics.counter("peer_faults", "Things that peers did and should not", ("code",))
+        self.spliced = metrics.counter("splices", "Connections joined to the legacy gateway, or not", ("result",))
+        self.spliced_bytes = metrics.counter(
+            "splice_octets", "Octets passed through joined connections", ("direction",)
+        )
+        self.relayed = metrics.counter("dialback_relayed", "Dialback questions passed to legacy", ("outcome",))
         self.closed = metrics.counter("streams_closed", "Streams ended", ("direction", "origin", "condition"))
 
 
@@ -48,6 +56,7 @@ class EdgeContext:
     def __init__(self, settings: EdgeSettings, log: Log, metrics: Metrics, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.partners = PartnerTable(settings)
+        self.phases = PhaseTable(settings)
         self.log = log
         self.counters = EdgeMetrics(metrics)
         self.clock = clock
@@ -62,6 +71,8 @@ class EdgeContext:
         self.hub: LinkHub
         self.outbound: OutboundStreams
         self.dialback: DialbackChecker
+        self.splices: Splices
+        self.relay: VerifyRelay
 
     def stream_limits(self) -> StreamLimits:
         """Return the bounds of one stream."""

@@ -7,6 +7,7 @@ is theirs.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -14,15 +15,20 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from xmppgw.edge.arrival import accept
 from xmppgw.edge.context import EdgeContext
+from xmppgw.edge.dialback import DialbackChecker
 from xmppgw.edge.dialing import Dialer
 from xmppgw.edge.driver import PublicTls
-from xmppgw.edge.inbound import DialbackChecker, InboundStream, accept
+from xmppgw.edge.inbound import InboundStream
 from xmppgw.edge.links import LinkHub
 from xmppgw.edge.outbound import OutboundStreams
 from xmppgw.edge.partners import PartnerTable
+from xmppgw.edge.phases import PHASES, PhaseTable
+from xmppgw.edge.relay import VerifyRelay
 from xmppgw.edge.resolver import Resolver
 from xmppgw.edge.settings import EdgeSettings
+from xmppgw.edge.splice import Splices
 from xmppgw.telemetry.control import ControlRefusal, ControlServer, Json, Request
 from xmppgw.telemetry.http import TelemetryServer
 from xmppgw.telemetry.log import Log
@@ -33,9 +39,12 @@ from xmppgw.tls.identity import read_file
 from xmppgw.tls.reload import ReloadableContext
 from xmppgw.tls.verify import TrustStore
 from xmppgw.xmpp.address import AddressError, prepare_domain
+from xmppgw.xmpp.stream import DialbackRequest
 
 #: Connections that the kernel queues while we are busy or being restarted.
 BACKLOG = 512
+#: How often a draining edge looks for joined connections in which nothing passes.
+QUIET_POLL_SECONDS = 0.05
 #: A shared secret shorter than this could be found by trying.
 MINIMUM_SECRET_CHARACTERS = 32
 
@@ -63,6 +72,9 @@ class Edge:
                 "streams": self._streams,
                 "connect": self._connect,
                 "close": self._close,
+                "phases": self._phases,
+                "phase": self._phase,
+                "relay_check": self._relay_check,
                 "drain": self._drain_command,
             }
         )
@@ -82,6 +94,8 @@ class Edge:
         context.hub = LinkHub(context, self._link_context)
         context.outbound = OutboundStreams(context, self._dialer())
         context.dialback = DialbackChecker(context)
+        context.splices = Splices(context)
+        context.relay = VerifyRelay(context)
         self._declare()
         self.link_port = await context.hub.start(settings.link.listen_address, settings.link.port)
         self.metrics_port = await self._telemetry.start(settings.metrics.address, settings.metrics.port)
@@ -107,7 +121,8 @@ class Edge:
         partners = PartnerTable(settings)
         public = load_public(settings)
         link = link_context(settings)
-        context.settings, context.partners = settings, partners
+        phases = PhaseTable(settings)
+        context.settings, context.partners, context.phases = settings, partners, phases
         context.tls, context.dialback_secret = public
         context.admission.per_address = settings.limits.preauthentication_per_address
         context.admission.total = settings.limits.preauthentication_total
@@ -119,6 +134,8 @@ class Edge:
             if isinstance(stream, InboundStream) and (not settings.federation_enabled or stream.lost_permission()):
                 stream.close("policy-violation", "this federation is no longer permitted")
                 closed += 1
+        if not settings.federation_enabled:
+            context.splices.close_all("federation is not enabled any more")
         context.outbound.reconcile()
         context.hub.reconcile()
         if not self._sockets and settings.federation_enabled != earlier.federation_enabled:
@@ -144,6 +161,7 @@ class Edge:
         await self.drain()
         context = self.context
         context.dialback.stop()
+        context.relay.stop()
         context.hub.stop()
         await self._control.stop()
         await self._telemetry.stop()
@@ -166,18 +184,40 @@ class Edge:
         context.draining = True
         for server in self._servers:
             server.close()
-        self._log.info("draining", streams=len(context.registry), unacknowledged=context.hub.unacknowledged)
+        self._log.info(
+            "draining",
+            streams=len(context.registry),
+            spliced=len(context.splices),
+            unacknowledged=context.hub.unacknowledged,
+        )
         for stream in context.registry:
             if isinstance(stream, InboundStream):
                 stream.close(None, "the edge is shutting down")
         context.outbound.close_all()
         deadline = time.monotonic() + limits.drain_seconds
         complete = await _until(lambda: len(context.registry) == 0, deadline)
+        complete &= await self._end_splices(deadline)
         # What the partners sent until they closed has to be in the front end's store before we may go.
         complete &= await _until(lambda: context.hub.unacknowledged == 0, deadline)
         write = self._log.info if complete else self._log.warning
         write("drained", complete=complete, unacknowledged=context.hub.unacknowledged, streams=len(context.registry))
         return complete
+
+    async def _end_splices(self, deadline: float) -> bool:
+        """End each joined connection at a moment in which nothing passes; whether none was cut in mid-sentence.
+
+        Nobody here can close the stream inside: it is encrypted end to end. Whoever sends without a pause until the
+        deadline loses what is under way, and reconnects to our successor.
+        """
+        splices = self.context.splices
+        while len(splices) and time.monotonic() < deadline:
+            splices.close_quiet()
+            await asyncio.sleep(QUIET_POLL_SECONDS)
+        cut = len(splices)
+        splices.close_all("the edge is shutting down")
+        if cut:
+            self._log.warning("splices-cut", number=cut, reason="they were never silent while the edge was draining")
+        return cut == 0
 
     # Parts.
 
@@ -232,6 +272,7 @@ class Edge:
         observed("unauthenticated", "Connections not authenticated yet", lambda: float(context.admission.waiting))
         observed("unacknowledged", "Stanzas the front end has not committed", lambda: float(context.hub.unacknowledged))
         observed("waiting", "Stanzas waiting for a partner", lambda: float(context.outbound.waiting()))
+        observed("spliced", "Connections joined to the legacy gateway", lambda: float(len(context.splices)))
         observed("front_ends", "Front ends connected", lambda: float(context.hub.connected))
         observed("certificate_expiry", "Unix time at which the public certificate expires", self._expiry)
 
@@ -265,6 +306,7 @@ class Edge:
                 "in": sum(each.direction == "in" for each in facts),
                 "out": sum(each.direction == "out" for each in facts),
                 "unauthenticated": context.admission.waiting,
+                "spliced": len(context.splices),
             },
             "unacknowledged": context.hub.unacknowledged,
             "waiting": context.outbound.waiting(),
@@ -280,7 +322,52 @@ class Edge:
         }
 
     async def _streams(self, request: Request) -> dict[str, Json]:
-        return {"streams": [asdict(facts) for facts in self.context.registry.facts()]}
+        """Streams that we answer, and connections that are joined to the legacy gateway (method `spliced`)."""
+        context = self.context
+        return {"streams": [asdict(each) for each in (*context.registry.facts(), *context.splices.facts())]}
+
+    async def _phases(self, request: Request) -> dict[str, Json]:
+        """Which gateway answers each partner; `since` is null for one that has never been switched."""
+        context = self.context
+        found: dict[str, Json] = {}
+        for domain, _ in sorted(context.partners.labels()):
+            known = context.phases.of(domain)
+            found[domain] = {"phase": context.phases.phase(domain), "since": known.since if known else None}
+        return {"default": context.phases.default, "phases": found}
+
+    async def _phase(self, request: Request) -> dict[str, Json]:
+        """Switch a partner or take it back. Connections that are open stay where they are."""
+        context = self.context
+        domain = _domain(request, "partner", None)
+        phase = PHASES.get(str(request.get("phase")))
+        if phase is None:
+            raise ControlRefusal("phase is legacy or gateway")
+        partner = context.partners.find(domain)
+        if partner is None:
+            raise ControlRefusal(f"{domain} is not a partner, or federation is not enabled", {"code": "phase-partner"})
+        if context.settings.legacy is None and phase == "legacy":
+            raise ControlRefusal("no legacy gateway is configured", {"code": "phase-no-legacy"})
+        try:
+            changed = context.phases.set(partner.domain, phase, context.clock(), context.partners)
+        except OSError as error:
+            facts: dict[str, Json] = {"code": "phases-unwritable"}
+            raise ControlRefusal(f"the phases cannot be kept: {error}", facts) from None
+        if changed:
+            self._log.info("phase-changed", remote=partner.domain, phase=phase)
+        return {"changed": changed}
+
+    async def _relay_check(self, request: Request) -> dict[str, Json]:
+        """Ask the legacy gateway about a key that nobody made: it has to say `invalid`, or dialback stops with it."""
+        context = self.context
+        remote = _domain(request, "partner", None)
+        local = _domain(request, "local", next(iter(sorted(context.partners.own_domains))))
+        if context.settings.legacy is None:
+            raise ControlRefusal("no legacy gateway is configured", {"code": "phase-no-legacy"})
+        if not context.relay.possible(local, remote):
+            raise ControlRefusal(f"{remote} is not a partner of {local} that may use dialback", {"code": "relay-pair"})
+        wrong = DialbackRequest(remote, local, secrets.token_urlsafe(24), secrets.token_hex(32))
+        answer = await context.relay.ask(wrong)
+        return {"answer": answer.outcome.value, "reason": answer.text, "condition": answer.condition}
 
     async def _connect(self, request: Request) -> dict[str, Json]:
         context = self.context
@@ -337,6 +424,8 @@ def load_public(settings: EdgeSettings) -> tuple[PublicTls | None, str]:
     files = settings.tls
     context = ReloadableContext(s2s_context, Path(files.certificate), Path(files.key), now)
     trust = TrustStore.from_files(*map(Path, files.trust))
+    own = sorted({partner.authority for partner in settings.partners if partner.authority is not None})
+    authorities = {file: TrustStore.from_files(Path(file)) for file in own}
     secret = ""
     if settings.dialback_secret_file is not None:
         try:
@@ -349,7 +438,7 @@ def load_public(settings: EdgeSettings) -> tuple[PublicTls | None, str]:
                 f"{settings.dialback_secret_file} holds {len(secret)} characters; "
                 f"at least {MINIMUM_SECRET_CHARACTERS} are needed",
             )
-    return PublicTls(context, trust), secret
+    return PublicTls(context, trust, authorities), secret
 
 
 def link_context(settings: EdgeSettings) -> ReloadableContext:
@@ -368,6 +457,7 @@ def link_context(settings: EdgeSettings) -> ReloadableContext:
 def check(settings: EdgeSettings) -> None:
     """Do all that a start would do with files, and nothing else. Raises SettingsProblem or CertificateProblem."""
     PartnerTable(settings)
+    PhaseTable(settings)
     load_public(settings)
     link_context(settings)
 

@@ -1,8 +1,8 @@
 """TCP connections to where a partner's servers are: targets in their order, each next one 250 ms after the one before.
 
-Called by `edge.outbound` and `edge.dialback`. RFC 6120 3.2 says which targets, RFC 8305 how they are tried: IPv6 and
-IPv4 alternate, whichever connects first is used. Never dials a loopback or link-local address that DNS named: only the
-configuration may name such a one.
+Called by `edge.outbound` and `edge.dialback`, and by `edge.splice` and `edge.relay` for the legacy gateway. RFC 6120
+3.2 says which targets, RFC 8305 how they are tried: IPv6 and IPv4 alternate, whichever connects first is used. Never
+dials a loopback or link-local address that DNS named: only the configuration may name such a one.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from xmppgw.edge.partners import Partner
 from xmppgw.edge.resolver import Resolver, ResolverFailure
+from xmppgw.edge.settings import StaticTarget
 from xmppgw.link.connection import Connection
 from xmppgw.xmpp.address import AddressError, domain_to_ascii
 from xmppgw.xmpp.srv import NoService, SrvRecord, plan_connection
@@ -73,6 +74,23 @@ class Dialer:
             if failures:
                 raise CannotConnect("remote-server-timeout", "; ".join(failures), temporary=True)
             raise CannotConnect("remote-server-not-found", f"{domain} has no usable address", temporary=False)
+
+    async def configured(self, targets: Sequence[StaticTarget]) -> AsyncIterator[Address]:
+        """Yield the addresses of `targets`, in their order. Raises CannotConnect if there is none."""
+        found = False
+        failures: list[str] = []
+        for target in targets:
+            try:
+                addresses = await self._host_addresses(target.host, static=True)
+            except ResolverFailure as failure:
+                failures.append(str(failure))
+                continue
+            for address in addresses:
+                found = True
+                yield Address(address, target.port, target.host)
+        if not found:
+            text = "; ".join(failures) or "none of the configured names has an address"
+            raise CannotConnect("remote-server-timeout", text, temporary=True)
 
     async def _targets(self, partner: Partner, domain: str) -> AsyncIterator[tuple[str, int, bool]]:
         if partner.settings.addresses:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
+
+from OpenSSL import SSL
 
 from xmppgw.edge.partners import Partner
 from xmppgw.link.connection import Connection
@@ -25,6 +27,7 @@ from xmppgw.xmpp.stream import (
     Closed,
     DialbackChecked,
     Output,
+    RelayDialback,
     Remarked,
     SendData,
     SendReply,
@@ -35,22 +38,38 @@ from xmppgw.xmpp.stream import (
 )
 
 Machine: TypeAlias = IncomingStream | OutgoingStream
+#: What a stream says to the part of the edge that owns it.
+Event: TypeAlias = StanzaReceived | SendReply | CheckDialback | DialbackChecked | RelayDialback | Remarked | Authorised
 
 #: A machine's deadlines need no better resolution than this: an earlier timer is left as it is.
 TIMER_SECONDS = 0.1
 
 
 class PublicTls:
-    """Our public certificate and the anchors for partners' certificates; replaced on reload."""
+    """Our public certificate and the anchors for partners' certificates; replaced on reload.
 
-    def __init__(self, context: ReloadableContext, trust: TrustStore) -> None:
+    `authorities`: by file, the anchors of partners that have an authority of their own.
+    """
+
+    def __init__(
+        self, context: ReloadableContext, trust: TrustStore, authorities: Mapping[str, TrustStore] | None = None
+    ) -> None:
         self.context = context
         self.trust = trust
+        self.authorities = dict(authorities or {})
+
+    @property
+    def endpoint(self) -> SSL.Context:
+        """What a handshake is made with: shows our certificate."""
+        return self.context.context
 
     def verify(self, chain: Sequence[bytes], domain: str, partner: Partner | None) -> Verdict:
         """Judge `chain` (DER, leaf first) as the server certificate of `domain`."""
-        pins = partner.settings.pins if partner is not None else ()
-        return verify_server(chain, domain, datetime.now(UTC), self.trust, pins=pins)
+        if partner is None:
+            return verify_server(chain, domain, datetime.now(UTC), self.trust)
+        own = partner.settings.authority
+        trust = self.trust if own is None else self.authorities[own]
+        return verify_server(chain, domain, datetime.now(UTC), trust, pins=partner.settings.pins)
 
 
 class StreamDriver(ABC):
@@ -101,11 +120,19 @@ class StreamDriver(ABC):
             match output:
                 case SendData(data=data):
                     self.connection.write(data)
-                case StanzaReceived() | SendReply() | CheckDialback() | DialbackChecked() | Remarked() | Authorised():
+                case (
+                    StanzaReceived()
+                    | SendReply()
+                    | CheckDialback()
+                    | DialbackChecked()
+                    | RelayDialback()
+                    | Remarked()
+                    | Authorised()
+                ):
                     self.happened(output)
                 case StartTls(server_side=server_side, remote=remote):
                     name = domain_to_ascii(remote) if remote is not None and not server_side else None
-                    self.connection.start_tls(self._tls.context.context, server_side=server_side, server_name=name)
+                    self.connection.start_tls(self._tls.endpoint, server_side=server_side, server_name=name)
                 case VerifyCertificate(domain=domain):
                     self._verify(domain)
                 case Closed():
@@ -113,9 +140,7 @@ class StreamDriver(ABC):
         self._schedule()
 
     @abstractmethod
-    def happened(
-        self, event: StanzaReceived | SendReply | CheckDialback | DialbackChecked | Remarked | Authorised
-    ) -> None:
+    def happened(self, event: Event) -> None:
         """Act on what the stream produced."""
 
     @abstractmethod

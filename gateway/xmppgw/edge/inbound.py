@@ -1,18 +1,15 @@
 """Streams that partners open to us: admitted, authenticated by the machine, their stanzas handed to the front end.
 
-Called by the daemon's listener. A stanza that cannot be handed over is answered with a typed error; while the front end
-is slow or away, reading stops instead.
+Made by `edge.arrival` for connections that are ours to answer. A stanza that cannot be handed over is answered with a
+typed error; while the front end is slow or away, reading stops instead.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Callable
 
 from xmppgw.edge.context import EdgeContext, monotonic_to_epoch
-from xmppgw.edge.driver import PublicTls, StreamDriver
-from xmppgw.edge.outbound import VerifyStream
+from xmppgw.edge.driver import Event, PublicTls, StreamDriver
 from xmppgw.edge.partners import Partner
 from xmppgw.edge.streams import StreamFacts, network_of
 from xmppgw.link.connection import Connection
@@ -30,43 +27,11 @@ from xmppgw.xmpp.stream import (
     DialbackRequest,
     Pair,
     PeerPolicy,
+    RelayDialback,
     Remarked,
     SendReply,
     StanzaReceived,
 )
-
-#: How long one who was refused may take to read why.
-REFUSED_SECONDS = 1.0
-#: Verify-only streams at once; each ends by itself within the negotiation time.
-MAXIMUM_DIALBACK_CHECKS = 64
-
-
-class DialbackChecker:
-    """Asks authoritative servers whether a key is theirs, on a fresh stream each time."""
-
-    def __init__(self, edge: EdgeContext) -> None:
-        self._edge = edge
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def check(self, request: DialbackRequest, answer: Callable[[DialbackRequest, DialbackOutcome, str], None]) -> None:
-        """Find out about `request` and call `answer` once."""
-        if len(self._tasks) >= MAXIMUM_DIALBACK_CHECKS:
-            answer(request, DialbackOutcome.ERROR, "resource-constraint")
-            return
-        task = asyncio.get_running_loop().create_task(self._check(request, answer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def stop(self) -> None:
-        """Give up all checks."""
-        for task in self._tasks:
-            task.cancel()
-
-    async def _check(
-        self, request: DialbackRequest, answer: Callable[[DialbackRequest, DialbackOutcome, str], None]
-    ) -> None:
-        outcome, condition = await VerifyStream.ask(self._edge, request)
-        answer(request, outcome, condition)
 
 
 class InboundStream(StreamDriver):
@@ -78,6 +43,7 @@ class InboundStream(StreamDriver):
             policy=self._policy,
             dialback_secret=edge.dialback_secret,
             limits=edge.stream_limits(),
+            relays=edge.relay.possible,
         )
         self._stream = IncomingStream(settings, _new_stream_id)
         super().__init__(self._stream, connection, tls)
@@ -117,9 +83,7 @@ class InboundStream(StreamDriver):
                 return True
         return False
 
-    def happened(
-        self, event: StanzaReceived | SendReply | CheckDialback | DialbackChecked | Remarked | Authorised
-    ) -> None:
+    def happened(self, event: Event) -> None:
         """Act on what the stream produced."""
         edge = self._edge
         match event:
@@ -140,6 +104,8 @@ class InboundStream(StreamDriver):
                     remote=self._stream.remote,
                     address=self.connection.peer_address,
                 )
+            case RelayDialback(request=request):
+                edge.relay.pass_on(request, self._relay_answer)
             case DialbackChecked():
                 raise AssertionError("an incoming stream asks nobody")
 
@@ -237,6 +203,10 @@ class InboundStream(StreamDriver):
         if self.closed is None:
             self.obey(self._stream.dialback_checked(request, outcome, condition, self._loop.time()))
 
+    def _relay_answer(self, request: DialbackRequest, outcome: DialbackOutcome, condition: str) -> None:
+        if self.closed is None:
+            self.obey(self._stream.dialback_relayed(request, outcome, condition, self._loop.time()))
+
     def secured(self, tls: MemoryTls) -> None:
         """Report the handshake, unless the stream has ended meanwhile."""
         if self.closed is None:
@@ -248,44 +218,6 @@ def still_allowed(policy: PeerPolicy, method: str, encrypted: bool) -> bool:
     if method == "external":
         return policy.sasl_over_tls
     return policy.dialback_allowed(encrypted)
-
-
-def accept(edge: EdgeContext) -> Connection:
-    """Make the connection object for a socket that was just accepted."""
-    return Connection(lambda connection: _admit(edge, connection))
-
-
-def _admit(edge: EdgeContext, connection: Connection) -> None:
-    """Take or refuse a connection as soon as it is known where it comes from."""
-    if edge.tls is None or edge.draining or not edge.settings.federation_enabled:
-        _refuse(edge, connection, "closed", "federation is not enabled here")
-        return
-    if len(edge.registry) >= edge.settings.limits.streams_total:
-        _refuse(edge, connection, "streams-total", f"{edge.settings.limits.streams_total} streams are open already")
-        return
-    reason = edge.admission.admit(network_of(connection.peer_address))
-    if reason:
-        _refuse(edge, connection, "preauthentication", reason)
-        return
-    stream = InboundStream(edge, connection, edge.tls)
-    edge.registry.add(stream)
-    stream.start()
-    if edge.hub.holding:
-        connection.pause_reading()
-
-
-def _refuse(edge: EdgeContext, connection: Connection, code: str, reason: str) -> None:
-    edge.counters.refused.labels(code).inc()
-    edge.log.warning("connection-refused", code=code, reason=reason, address=connection.peer_address)
-    connection.linger(_REFUSAL, REFUSED_SECONDS)
-
-
-#: Whoever is one too many is told so without a parser being made for it (RFC 6120 4.9.1.2: header, error, end).
-_REFUSAL = (
-    b"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
-    b"version='1.0'><stream:error><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
-    b"</stream:stream>"
-)
 
 
 def _new_stream_id() -> str:

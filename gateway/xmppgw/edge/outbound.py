@@ -15,7 +15,7 @@ from typing import Literal
 
 from xmppgw.edge.context import EdgeContext, monotonic_to_epoch
 from xmppgw.edge.dialing import CannotConnect, Dialer
-from xmppgw.edge.driver import PublicTls, StreamDriver
+from xmppgw.edge.driver import Event, PublicTls, StreamDriver
 from xmppgw.edge.partners import Partner
 from xmppgw.edge.streams import StreamFacts
 from xmppgw.link.connection import Connection
@@ -24,18 +24,12 @@ from xmppgw.xmpp.element import Element, SerialisationError
 from xmppgw.xmpp.outgoing import OutgoingSettings, OutgoingStream
 from xmppgw.xmpp.stream import (
     Authorised,
-    CheckDialback,
     Closed,
-    DialbackChecked,
-    DialbackOutcome,
-    DialbackRequest,
     Origin,
     Output,
     Pair,
     Remarked,
     SendData,
-    SendReply,
-    StanzaReceived,
     StartTls,
 )
 
@@ -124,9 +118,7 @@ class CarrierStream(StreamDriver):
         """All that was written has left."""
         self._lane.drained(self)
 
-    def happened(
-        self, event: StanzaReceived | SendReply | CheckDialback | DialbackChecked | Remarked | Authorised
-    ) -> None:
+    def happened(self, event: Event) -> None:
         """Act on what the stream produced."""
         edge = self._lane.edge
         if isinstance(event, Authorised):
@@ -520,79 +512,3 @@ class OutboundStreams:
         if lane is None:
             lane = self._lanes[local, remote] = OutboundLane(self._edge, self.dialer, local, remote)
         return lane
-
-
-class VerifyStream(StreamDriver):
-    """One connection that asks one dialback question."""
-
-    def __init__(
-        self, edge: EdgeContext, partner: Partner, connection: Connection, tls: PublicTls, request: DialbackRequest
-    ) -> None:
-        self._stream = OutgoingStream(
-            OutgoingSettings(
-                local=request.receiving,
-                remote=request.originating,
-                policy=partner.policy,
-                dialback_secret=edge.dialback_secret,
-                limits=edge.stream_limits(),
-            ),
-            verify_only=True,
-        )
-        super().__init__(self._stream, connection, tls)
-        self._edge = edge
-        self._partner = partner
-        self._request = request
-        self.answer: asyncio.Future[tuple[DialbackOutcome, str]] = self._loop.create_future()
-
-    @classmethod
-    async def ask(cls, edge: EdgeContext, request: DialbackRequest) -> tuple[DialbackOutcome, str]:
-        """Ask whoever DNS names for the domain now; outcome and dialback error condition."""
-        partner = edge.partners.find(request.originating)
-        if partner is None or edge.tls is None:
-            return DialbackOutcome.ERROR, "not-authorized"
-        dialer = edge.outbound.dialer
-        try:
-            async with asyncio.timeout(edge.settings.limits.negotiation_seconds):
-                addresses = dialer.addresses(partner, request.originating)
-                connection = await dialer.connect(addresses, Connection)
-                stream = cls(edge, partner, connection, edge.tls, request)
-                stream.start()
-                return await asyncio.shield(stream.answer)
-        except CannotConnect as problem:
-            edge.log.warning("dialback-unreachable", remote=request.originating, reason=str(problem))
-            found = "remote-server-not-found" if not problem.temporary else "remote-connection-failed"
-            return DialbackOutcome.ERROR, found
-        except TimeoutError:
-            return DialbackOutcome.ERROR, "remote-server-timeout"
-
-    def start(self) -> None:
-        """Put the question first; it is sent when policy allows."""
-        self._stream.verify(self._request, self._loop.time())
-        super().start()
-
-    def partner_of(self, domain: str) -> Partner | None:
-        """Find the partner."""
-        return self._partner
-
-    def happened(
-        self, event: StanzaReceived | SendReply | CheckDialback | DialbackChecked | Remarked | Authorised
-    ) -> None:
-        """Act on what the stream produced."""
-        if isinstance(event, DialbackChecked):
-            self._edge.log.info(
-                "dialback-asked",
-                remote=self._request.originating,
-                local=self._request.receiving,
-                outcome=event.outcome.value,
-                reason=event.text,
-                address=self.connection.peer_address,
-            )
-            if not self.answer.done():
-                self.answer.set_result((event.outcome, event.condition))
-        elif isinstance(event, Remarked):
-            self._edge.counters.remarks.labels(event.code).inc()
-            self._edge.log.warning("peer-fault", code=event.code, reason=event.text, remote=self._request.originating)
-
-    def over(self, closed: Closed) -> None:
-        """Count it."""
-        self._edge.counters.closed.labels("verify", closed.origin.value, closed.condition or "none").inc()

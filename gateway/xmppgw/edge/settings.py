@@ -45,6 +45,8 @@ class PartnerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     addresses: tuple[StaticTarget, ...] = ()
     #: SHA-256 of the peer's leaf certificate, 64 hex digits; when given, only these are accepted (RFC 6120 13.6).
     pins: tuple[Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")], ...] = ()
+    #: PEM file of an authority of the partner's own: for its domains it stands in place of `tls.trust`.
+    authority: str | None = None
 
 
 class LinkListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +58,15 @@ class LinkListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     ca: str
     peers: Annotated[tuple[Host, ...], msgspec.Meta(min_length=1)]
     port: ListenPort = 23456
+
+
+class LegacySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gateway that is being replaced, as long as partners may still be with it."""
+
+    #: Tried in this order.
+    addresses: Annotated[tuple[StaticTarget, ...], msgspec.Meta(min_length=1, max_length=8)]
+    #: Which partners have been switched; written by the edge itself.
+    phases_file: Annotated[str, msgspec.Meta(min_length=1)] = "/var/lib/xmppgw-edge/phases.json"
 
 
 class PublicTlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +83,21 @@ class EdgeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Connections that have not authenticated yet: one client address (IPv6: one /64), and all together.
     preauthentication_per_address: Count = 64
     preauthentication_total: Count = 256
+    #: While a legacy gateway is configured: octets and time in which the first stream header has to be complete.
+    first_header_bytes: Annotated[int, msgspec.Meta(ge=512, le=8192)] = 4_096
+    first_header_seconds: Seconds = 10.0
+    #: Connections joined to the legacy gateway: all together, and those of one client address (IPv6: one /64).
+    splices_total: Count = 1000
+    splices_per_address: Count = 128
+    #: Octets of one direction of a joined connection that are held while the other side does not take them.
+    splice_buffer_bytes: Count = 64 * 1024
+    #: A joined connection without an octet either way is ended after this long (a peer reconnects when it has something
+    #: to say), and after the shorter time once one side has said its last.
+    splice_idle_seconds: Seconds = 7200.0
+    splice_half_open_seconds: Seconds = 60.0
+    #: Dialback questions passed on to the legacy gateway: at once, and per partner and minute.
+    relays_at_once: Count = 16
+    relays_per_minute: Count = 60
     #: All streams, and those of one partner (the product's ConnectionLimit and PartnerConnectionLimit).
     streams_total: Count = 1000
     streams_per_partner: Count = 20
@@ -129,6 +155,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resolver: tuple[Host, ...] = ()
     resolver_port: Port = 53
     partners: tuple[PartnerSettings, ...] = ()
+    #: Present from step 5 until decommission: partners are then switched one by one (`phases`).
+    legacy: LegacySettings | None = None
     metrics: MetricsSettings = MetricsSettings(port=9269)
     limits: EdgeLimits = EdgeLimits()
 
@@ -149,6 +177,7 @@ def decode_edge_settings(data: bytes) -> EdgeSettings:
     if settings.federation_enabled:
         _require_for_federation(settings)
     _refuse_shared_domains(settings)
+    _refuse_two_ways_to_trust(settings)
     return settings
 
 
@@ -159,6 +188,15 @@ def _require_for_federation(settings: EdgeSettings) -> None:
         raise SettingsProblem("settings-conflict", "a partner with dialback needs dialback_secret_file")
     if not settings.resolver and any(not partner.addresses for partner in settings.partners):
         raise SettingsProblem("settings-conflict", "a partner without addresses needs a resolver")
+    if settings.legacy is not None and not settings.resolver:
+        for target in settings.legacy.addresses:
+            require_address(target.host, "legacy.addresses, without a resolver")
+
+
+def _refuse_two_ways_to_trust(settings: EdgeSettings) -> None:
+    for partner in settings.partners:
+        if partner.pins and partner.authority is not None:
+            raise SettingsProblem("settings-conflict", f"partner {partner.domain} has both pins and an authority")
 
 
 def _refuse_shared_domains(settings: EdgeSettings) -> None:

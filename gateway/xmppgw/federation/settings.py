@@ -31,11 +31,14 @@ EDGE_METRICS_PORT: Final = 9269
 FRONT_END_METRICS_PORT: Final = 9061
 
 
-def edge_settings(document: Document, host: str, *, federation_enabled: bool) -> dict[str, Json]:
+def edge_settings(
+    document: Document, host: str, *, federation_enabled: bool, legacy_connected: bool = False
+) -> dict[str, Json]:
     """The whole edge.json of one edge.
 
-    Before step 5 (`federation_enabled` false) the edge listens for nobody and is told of no partner, no public
-    certificate and no dialback secret: rule R5.
+    `legacy_connected`: whether partners are switched one by one, so that who has not been switched is still answered by
+    the legacy gateway; from step 5 until decommission. Before step 5 (`federation_enabled` false) the edge listens for
+    nobody and is told of no partner, no public certificate and no dialback secret: rule R5.
     Raises KeyError for a host that is not an edge of the document.
     """
     federation = document.federation
@@ -65,6 +68,11 @@ def edge_settings(document: Document, host: str, *, federation_enabled: bool) ->
         }
         settings["dialback_secret_file"] = DIALBACK_SECRET_FILE
         settings["partners"] = [_edge_partner(partner) for partner in federation.partners]
+        if legacy_connected and federation.legacy is not None:
+            gateway = federation.legacy.gateway
+            settings["legacy"] = {
+                "addresses": [{"host": address, "port": gateway.port} for address in gateway.addresses]
+            }
     return settings
 
 

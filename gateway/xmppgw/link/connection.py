@@ -44,12 +44,21 @@ class ConnectionUser(Protocol):
         """The connection is over; said exactly once, also after `close()`."""
 
 
+class HalfOpenUser(ConnectionUser, Protocol):
+    """Who wants to go on writing after the peer has said its last."""
+
+    def ended(self) -> None:
+        """The peer will send no more; it may still read. Said once at most."""
+
+
 class Connection(asyncio.BufferedProtocol):
     """One connection. Reading begins when a user is there (`use`)."""
 
     def __init__(self, made: Callable[[Connection], None] | None = None) -> None:
         """`made` is told as soon as the connection is there: a server's way to find its user."""
         self._user: ConnectionUser | None = None
+        self._half_open_user: HalfOpenUser | None = None
+        self._ended = False
         self._made = made
         self._transport: asyncio.Transport | None = None
         self._tls: MemoryTls | None = None
@@ -70,6 +79,11 @@ class Connection(asyncio.BufferedProtocol):
         self._user = user
         self.resume_reading()
 
+    def use_half_open(self, user: HalfOpenUser) -> None:
+        """Hand everything to `user`; the peer's end of file does not end the connection, `user.ended` is told."""
+        self._half_open_user = user
+        self.use(user)
+
     @property
     def tls(self) -> MemoryTls | None:
         """The TLS object, once TLS was started."""
@@ -79,6 +93,12 @@ class Connection(asyncio.BufferedProtocol):
     def closing(self) -> bool:
         """Whether the connection is closed or being closed."""
         return self._closing or self._told
+
+    @property
+    def local_end(self) -> tuple[str, int]:
+        """Our own address and port, as the peer sees them where nobody translates addresses."""
+        name = self._transport.get_extra_info("sockname") if self._transport is not None else None
+        return (str(name[0]), int(name[1])) if isinstance(name, tuple) else ("", 0)
 
     @property
     def unsent(self) -> int:
@@ -118,14 +138,14 @@ class Connection(asyncio.BufferedProtocol):
         """Stop taking bytes from the peer; what was taken already is still handed over."""
         if self._reading:
             self._reading = False
-            if self._transport is not None and not self._transport.is_closing():
+            if self._transport is not None and not self._ended and not self._transport.is_closing():
                 self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Take bytes again."""
         if not self._reading:
             self._reading = True
-            if self._transport is not None and not self._transport.is_closing():
+            if self._transport is not None and not self._ended and not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def close(self) -> None:
@@ -140,6 +160,13 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(self._tls.data_to_send())
         self._transport.close()
         self._abort_timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def write_end(self) -> None:
+        """Send what was written, then say that there will be no more; what the peer sends is still taken."""
+        self._flush()
+        if self._transport is not None and not self._closing and self._transport.can_write_eof():
+            with contextlib.suppress(OSError):  # a peer that is gone already; `lost` follows
+                self._transport.write_eof()
 
     def linger(self, data: bytes, seconds: float) -> None:
         """Send `data` in the clear and end our side; ignore what the peer still says, for `seconds` at most.
@@ -177,6 +204,15 @@ class Connection(asyncio.BufferedProtocol):
             transport.pause_reading()
         if self._made is not None:
             self._made(self)
+        if not self._reading:
+            asyncio.get_running_loop().call_soon(self._pause_for_good)
+
+    def _pause_for_good(self) -> None:
+        # COMPAT: CPython 3.11.2 (Debian 12) begins to read after `connection_made` even where that has paused; 3.11.7
+        # does not. What comes before there is a user would be thrown away. May go with Debian 12.
+        if not self._reading and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the shared buffer."""
@@ -193,8 +229,12 @@ class Connection(asyncio.BufferedProtocol):
             self._user.received(data)
 
     def eof_received(self) -> bool:
-        """Close our side as well."""
-        return False
+        """Close our side as well, unless the user wants to go on writing."""
+        self._ended = True
+        if self._half_open_user is None or self._closing:
+            return False
+        self._half_open_user.ended()
+        return True
 
     def pause_writing(self) -> None:
         """Note that the kernel has not taken everything."""

@@ -49,6 +49,7 @@ from .stream import (
     PeerPolicy,
     Phase,
     PolicyLookup,
+    RelayDialback,
     SendReply,
     StanzaReceived,
     StartTls,
@@ -72,6 +73,8 @@ class IncomingSettings:
         dialback_secret: shared by all edges (XEP-0185).
         limits: named bounds.
         tls_available: whether a certificate is loaded; without one only dialback over TCP can work.
+        relays: `(own domain, partner domain)`: whether another gateway of ours may have made keys for that pair; then a
+            foreign key is not answered but asked about (`RelayDialback`).
     """
 
     own_domains: frozenset[str]
@@ -79,6 +82,7 @@ class IncomingSettings:
     dialback_secret: str
     limits: StreamLimits = field(default_factory=StreamLimits)
     tls_available: bool = True
+    relays: Callable[[str, str], bool] = lambda own, partner: False
 
 
 class IncomingStream(StreamMachine):
@@ -102,6 +106,7 @@ class IncomingStream(StreamMachine):
         self._new_id = new_id
         self._authorised: dict[_Key, tuple[Pair, Method]] = {}
         self._pending: OutstandingRequests[DialbackRequest] = OutstandingRequests(settings.limits.pending_dialback)
+        self._relayed: OutstandingRequests[DialbackRequest] = OutstandingRequests(settings.limits.pending_dialback)
         self._certificate_trusted = False
         self._certificate_reason = "was not presented"
         self._external_offered = False
@@ -143,6 +148,16 @@ class IncomingStream(StreamMachine):
         if self.phase in (Phase.ENDING, Phase.CLOSED) or not self._pending.take(request):
             return []
         self._conclude_dialback(request, outcome, condition)
+        return self._take()
+
+    def dialback_relayed(
+        self, request: DialbackRequest, outcome: DialbackOutcome, condition: str, now: float
+    ) -> list[Output]:
+        """The answer to `RelayDialback`; arguments as for `dialback_checked`."""
+        self._now = now
+        if self.phase in (Phase.CLOSING, Phase.ENDING, Phase.CLOSED) or not self._relayed.take(request):
+            return []
+        self._conclude_relay(request, outcome, condition)
         return self._take()
 
     # --- headers and features -------------------------------------------------------------------------------------
@@ -363,10 +378,32 @@ class IncomingStream(StreamMachine):
             self._remark("dialback-refused", f"{condition} for a question of {asker} about {ours}")
             self._send(dialback_error("verify", {"from": ours, "to": asker, "id": stream_id}, condition))
             return
-        valid = len(key) <= MAX_KEY_LENGTH and key_is_ours(self.settings.dialback_secret, asker, ours, stream_id, key)
+        readable = 0 < len(key) <= MAX_KEY_LENGTH
+        valid = readable and key_is_ours(self.settings.dialback_secret, asker, ours, stream_id, key)
+        if not valid and readable and self.settings.relays(ours, asker):
+            self._relay(DialbackRequest(asker, ours, stream_id, key))
+            return
         if not valid:
             self._remark("foreign-key", f"{asker} asked about a key of {ours} that was not made here")
         self._send(verify_element(ours, asker, stream_id, outcome="valid" if valid else "invalid"))
+
+    def _relay(self, request: DialbackRequest) -> None:
+        if request in self._relayed:
+            self._remark("repeated-dialback", f"{request.receiving} asked again about a key that is being checked")
+        elif self._relayed.add(request, self._now + self.limits.verify_seconds):
+            self._emit(RelayDialback(request))
+        else:
+            self._conclude_relay(request, DialbackOutcome.ERROR, "resource-constraint")
+
+    def _conclude_relay(self, request: DialbackRequest, outcome: DialbackOutcome, condition: str) -> None:
+        asker, ours = request.receiving, request.originating
+        if outcome is DialbackOutcome.ERROR:
+            if condition not in DIALBACK_ERROR_TYPES:
+                condition = "remote-connection-failed"
+            self._remark("relay-failed", f"{condition} when the other gateway was asked about a key of {ours}")
+            self._send(dialback_error("verify", {"from": ours, "to": asker, "id": request.stream_id}, condition))
+        else:
+            self._send(verify_element(ours, asker, request.stream_id, outcome=outcome.value))
 
     def _dialback_domains(self, element: Element) -> tuple[str, str] | None:
         """`from` and `to` of a dialback element; ends the stream where they are none."""
@@ -479,15 +516,15 @@ class IncomingStream(StreamMachine):
         self._silent_since = self._now
 
     def _own_deadline(self) -> float | None:
-        overdue = self._pending.next_deadline()
         idle = self._silent_since + self.limits.idle_seconds if self.phase is Phase.OPEN else None
-        if overdue is None or idle is None:
-            return overdue if idle is None else idle
-        return min(overdue, idle)
+        times = (self._pending.next_deadline(), self._relayed.next_deadline(), idle)
+        return min((time for time in times if time is not None), default=None)
 
     def _on_time(self) -> None:
         for request in self._pending.take_overdue(self._now):
             self._conclude_dialback(request, DialbackOutcome.ERROR, "remote-server-timeout")
+        for request in self._relayed.take_overdue(self._now):
+            self._conclude_relay(request, DialbackOutcome.ERROR, "remote-server-timeout")
         if self.phase is Phase.OPEN and self._now >= self._silent_since + self.limits.idle_seconds:
             self._close(None, "nothing was heard for too long")
 
@@ -503,6 +540,7 @@ class IncomingStream(StreamMachine):
 
     def _before_closed(self) -> None:
         self._pending.take_all()
+        self._relayed.take_all()
 
 
 def _dialback_feature() -> Element:

@@ -20,6 +20,7 @@ method                    when
 ``tls_done(facts, now)``  the handshake asked for by `StartTls` is complete
 ``certificate_verified``  the answer to `VerifyCertificate`
 ``dialback_checked``      the answer to `CheckDialback` (incoming only)
+``dialback_relayed``      the answer to `RelayDialback` (incoming only)
 ``handle_time(now)``      `next_deadline()` has passed
 ``close(now, ...)``       we want to end the stream, gracefully or with a stream error
 ``connection_lost(now)``  TCP or TLS ended
@@ -274,6 +275,15 @@ class CheckDialback:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayDialback:
+    """A partner (`request.receiving`) asks about a key of one of our domains (`request.originating`) that we did not
+    make: ask the other gateway that speaks for the domain, then call `dialback_relayed` with the same request.
+    """
+
+    request: DialbackRequest
+
+
+@dataclass(frozen=True, slots=True)
 class SendReply:
     """Send this stanza on *our outgoing stream* for `pair` (a ping result, a stanza error). Best effort: dropping it
     harms nobody; it must never be answered by an error of ours.
@@ -372,6 +382,7 @@ Output = (
     | StartTls
     | VerifyCertificate
     | CheckDialback
+    | RelayDialback
     | SendReply
     | Authorised
     | StanzaReceived

@@ -33,6 +33,19 @@ def test_what_the_federation_document_derives_is_what_the_edge_reads(enabled: bo
     assert read.federation_enabled is enabled
 
 
+@pytest.mark.parametrize("connected", [True, False])
+def test_the_legacy_gateway_stands_in_it_while_partners_may_still_be_there(connected: bool) -> None:
+    document = load_document(DOCUMENT)
+    derived = edge_settings(document, "edge1", federation_enabled=True, legacy_connected=connected)
+    read = decode_edge_settings(json.dumps(derived).encode())
+    assert document.federation.legacy is not None
+    gateway = document.federation.legacy.gateway
+    found = () if read.legacy is None else tuple((each.host, each.port) for each in read.legacy.addresses)
+    assert found == (tuple((address, gateway.port) for address in gateway.addresses) if connected else ())
+    closed = edge_settings(document, "edge1", federation_enabled=False, legacy_connected=connected)
+    assert "legacy" not in closed
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -53,6 +66,8 @@ def test_what_the_federation_document_derives_is_what_the_edge_reads(enabled: bo
         ),
         ({"partners": [{"domain": "a.example", "pins": ["xyz"]}]}, "settings-value"),
         ({"partners": [{"domain": "a.example", "tls": "sometimes"}]}, "settings-value"),
+        ({"partners": [{"domain": "a.example", "pins": ["00" * 32], "authority": "/a.pem"}]}, "settings-conflict"),
+        ({"legacy": {"addresses": []}}, "settings-value"),
     ],
 )
 def test_what_is_wrong_is_refused_by_its_code(changes: dict[str, Any], code: str) -> None:

@@ -66,13 +66,17 @@ def incoming(
     limits: StreamLimits | None = None,
     own: frozenset[str] = frozenset({LOCAL}),
     tls_available: bool = True,
+    relays: bool = False,
 ) -> IncomingStream:
-    """A started incoming stream of which `policy` is what we agreed on with `PARTNER`."""
+    """A started incoming stream of which `policy` is what we agreed on with `PARTNER`.
+
+    `relays`: whether another gateway of ours may have made a key that we did not make.
+    """
 
     def look_up(local: str, remote: str) -> PeerPolicy | None:
         return policy if remote == PARTNER and local in own else None
 
-    settings = IncomingSettings(own, look_up, SECRET, limits or StreamLimits(), tls_available)
+    settings = IncomingSettings(own, look_up, SECRET, limits or StreamLimits(), tls_available, lambda *_: relays)
     stream = IncomingStream(settings, counter())
     assert stream.start(0.0) == []
     return stream
