@@ -6,13 +6,19 @@ A test changes what it is about and asks the planner or the guards.
 
 import base64
 import datetime
+import json
 import zipfile
 from pathlib import Path
 
 import dns.message
 import dns.rrset
 import yaml
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.environment import Environment, read_document
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import extend
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.environment import (
+    Environment,
+    examine,
+    narrowed_to_the_pilot,
+)
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -59,6 +65,8 @@ class World:
         a_wheelhouse(folder / "wheels")
         self.document = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
         self.federation = self.document["federation"]
+        self.federation["sip_domains"] = [{"name": "corp.example"}]
+        self.federation["dns"]["zones"] = ["corp.example"]
         users = ["alice", "bob", "carol", "dave", "erin", "frank"]
         self.homing = {
             pool: {f"{user}@corp.example": "pool-legacy" for user in users} for pool in ("pool-legacy", "pool-target")
@@ -75,13 +83,21 @@ class World:
         self.lock = None
         self.state_problem = None
         self.silent_servers = set()
+        self.unaddressed = set()
+        """Names without an A or AAAA record."""
         self.legacy_streams = []
+        self.legacy_problem = None
+        self.reach = {"198.51.100.5:5269": None}
+        self.now = NOW
+        self.rehearsal = False
 
     def environment(self):
         """Return the Environment of the document as it now is."""
         path = self.folder / "federation.yml"
         path.write_text(yaml.safe_dump(self.document), encoding="utf-8")
-        document = read_document(path)
+        document, problems = examine(path)
+        if self.rehearsal:
+            document = narrowed_to_the_pilot(document)
         return Environment(
             document,
             {
@@ -94,6 +110,8 @@ class World:
             roles=str(ROOT / "roles"),
             authorities={name: str(self.folder / "ca" / name) for name in ("public", "private")},
             wheelhouse=str(self.folder / "wheels"),
+            folder=self.folder,
+            problems=problems,
         )
 
     def answer(self, environment, packet, about):
@@ -112,7 +130,7 @@ class World:
             reply.answer.append(
                 dns.rrset.from_text(f"{name}.", 15, "IN", "SOA", f"dns1.{name}. hostmaster.{name}. 1 60 60 3600 3")
             )
-        else:
+        elif name not in self.unaddressed:
             address = "198.51.100.10" if kind == "A" else "2001:db8:2::10"
             reply.answer.append(dns.rrset.from_text(f"{name}.", 15, "IN", kind, address))
         return {"answer": base64.b64encode(reply.to_wire()).decode()}
@@ -133,7 +151,9 @@ class World:
         seen = {host: {"gateway": {**blank, **self.gateways.get(host, {})}} for host in hosts}
         for pool in self.homing:
             seen[pool] = {"platform": {"homing": self.homing[pool], "route": self.routes[pool]}}
-        seen["legacy1"] = {"legacy": self.legacy_streams}
+        seen["legacy1"] = {"legacy": self.legacy_streams, "legacy_problem": self.legacy_problem}
+        for host in environment.edges:
+            seen[host]["reach"] = self.reach
         packets, about = environment.questions()
         seen["fe1"]["about"] = about
         seen["fe1"]["packets"] = [
@@ -145,7 +165,31 @@ class World:
         seen[environment.copy]["state"] = {**state, "records": copy, "lock": None}
         return seen
 
+    def journal(self, *bodies):
+        """Let the journal, and its copy, say these things."""
+        self.records = extend(self.records, list(bodies))
+
+    def steps_done(self, *steps):
+        """Let the journal say that these steps are done."""
+        self.journal(*({"event": "step_done", "step": step} for step in steps))
+
+    def users(self, *users):
+        """Write the exported users' table and name it in the document."""
+        (self.folder / "users.json").write_text(json.dumps({"schema": 1, "users": list(users)}), encoding="utf-8")
+        self.federation["users"] = {**self.federation.get("users", {}), "export": "users.json"}
+
+    def coexist(self):
+        """Let corp.example stay with the legacy gateway, and ours own branch.example."""
+        self.federation["scenario"] = "coexist"
+        self.federation["sip_domains"] = [
+            {"name": "corp.example", "owner": "legacy"},
+            {"name": "branch.example", "owner": "gateway"},
+        ]
+        self.federation["dns"]["zones"] = ["corp.example", "branch.example"]
+        for table in self.homing.values():
+            table["grace@branch.example"] = "pool-legacy"
+
     def picture(self, **more):
         """Return the Picture of all this."""
         environment = self.environment()
-        return Picture(environment, self.seen(environment), NOW, **more)
+        return Picture(environment, self.seen(environment), self.now, **more)

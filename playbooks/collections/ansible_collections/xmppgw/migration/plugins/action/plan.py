@@ -8,13 +8,17 @@ from pathlib import Path
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
+    plan_outlook,
     plan_text,
     planner,
     run_facts,
+    run_holds,
     steps_file,
     whole_plan,
 )
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import acceptance
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction, as_bool
 
 
 class ActionModule(MigrationAction):
@@ -27,24 +31,32 @@ class ActionModule(MigrationAction):
         verb = args.get("verb") or "migrate"
         if verb == "rollback":
             return self.plan_rollback(picture, args)
-        until = int(args.get("last_step") or 6)
+        self.check_scenario(picture, task_vars, args)
+        return self.plan_migration(picture, args, verb, Path(self.setting(task_vars, "migration_output")) / "plan")
+
+    def plan_migration(self, picture, args, verb, folder):
+        """Return the run's facts for the six steps; refused, they are written and shown all the same."""
+        codes = acceptance.asked(args.get("accept"), args.get("reason"))
+        confirmed = run_holds.confirmed_steps(args.get("confirm"))
+        until = last_step(args, picture)
         plan = whole_plan.plan_of(picture, until)
-        done = picture.history.done
-        pending = {str(step["number"]): bool(step["actions"]) or step["number"] not in done for step in plan["steps"]}
-        wanted_digest = args.get("digest") or ""
-        resumed = ""
-        if wanted_digest and wanted_digest != plan["digest"]:
-            same, reason = planner.resumes(plan, wanted_digest, picture.history)
-            if not same:
-                return self.refuse(
-                    "migration-plan",
-                    f"The plan {wanted_digest[:16]}… is not what a run would do now: {reason}.",
-                    "Run `make plan`, read what it says, and give its digest.",
-                )
-            resumed = wanted_digest
-        refusals = guards.judge_all(
-            guards.situation_of(picture, 0, preflight=True), [int(step) for step, open_ in pending.items() if open_]
+        history = picture.history
+        pending = {
+            str(step["number"]): bool(step["actions"]) or step["number"] not in history.done for step in plan["steps"]
+        }
+        resumed = self.resumed(plan, args.get("digest") or "", history)
+        run = run_facts.who_runs(picture, verb)
+        situation = guards.situation_of(picture, 0, preflight=True)
+        found = guards.judge_all(situation, [int(step) for step, open_ in pending.items() if open_])
+        accepted, refusals = acceptance.sort(found, codes, args.get("reason"), run["who"], history.accepted)
+        hold = run_holds.first_hold(
+            run_holds.holds(picture.environment.federation, history, confirmed, situation.window), pending
         )
+        plan = plan_outlook.with_outlook(plan, picture, accepted, refusals, hold)
+        result = guards.outcome(0, refusals, accepted)
+        steps_file.write("guards", **result)
+        if not resumed or refusals:
+            self.write(plan, folder)
         if refusals:
             return {
                 "failed": True,
@@ -52,28 +64,61 @@ class ActionModule(MigrationAction):
                 "refusals": [refusal.as_dict() for refusal in refusals],
                 "msg": guards.explain(refusals),
             }
-        if not resumed:
-            self.write(plan, Path(self.setting(task_vars, "migration_output")) / "plan")
         actions = planner.all_actions(plan)
         digest = resumed or plan["digest"]
-        steps_file.write("plan", digest=digest, actions=len(actions), done=sorted(done))
+        steps_file.write("plan", digest=digest, actions=len(actions), done=sorted(history.done))
         return {
             "changed": False,
             "diff": planner.as_diff(actions),
             "plan": plan,
             "digest": digest,
-            "pending": pending,
-            "run": run_facts.who_runs(picture, args.get("verb") or "migrate"),
+            "pending": {step: open_ and not (hold and int(step) >= hold[0]) for step, open_ in pending.items()},
+            "held": {"step": hold[0], "why": hold[1]} if hold else {},
+            "accept": {"codes": codes, "why": str(args.get("reason") or "")},
+            "notes": [item.as_record() for item in accepted if item.new]
+            + [{"event": "hold_confirmed", "step": step} for step in confirmed if step not in history.confirmed],
+            "guards": result,
+            "run": run,
             **run_facts.facts(picture, plan),
         }
 
+    def check_scenario(self, picture, task_vars, args):
+        """Refuse the playbook of the other scenario, and a rehearsal of what has begun."""
+        scenario, wanted = picture.environment.federation.scenario.value, args.get("scenario") or ""
+        rehearsal = as_bool(task_vars.get("rehearsal"))
+        if wanted and not rehearsal and wanted != scenario:
+            playbook = {"replace": "migrate.yml", "coexist": "coexist.yml"}[scenario]
+            raise PictureError(
+                "migration-scenario", f"The document's scenario is {scenario}: run playbooks/{playbook} for it."
+            )
+        if rehearsal and picture.history.done:
+            raise PictureError(
+                "migration-rehearsal",
+                f"Steps {', '.join(map(str, sorted(picture.history.done)))} are done: a rehearsal comes before the "
+                "first of them.",
+            )
+
+    def resumed(self, plan, wanted_digest, history):
+        """Return the digest of the earlier plan that this run finishes, or nothing; raise PictureError."""
+        if not wanted_digest or wanted_digest == plan["digest"]:
+            return ""
+        same, reason = planner.resumes(plan, wanted_digest, history)
+        if not same:
+            raise PictureError(
+                "migration-plan",
+                f"The plan {wanted_digest[:16]}… is not what a run would do now: {reason}.\n    now:   Run `make "
+                "plan`, read what it says, and give its digest.",
+            )
+        return wanted_digest
+
     def plan_rollback(self, picture, args):
         """Return the run's facts for rollback: which steps are to be taken back, and what stood before each."""
-        to = int(args["to"])
-        if not 0 <= to <= 5:
-            return self.refuse(
-                "migration-rollback", f"`to` must be 0 to 5, found {to}.", "Give the step to go back to."
+        text = str(args.get("to", ""))
+        if not (text.isdigit() and 0 <= int(text) <= 5):
+            raise PictureError(
+                "migration-rollback", f"`to` must be 0 to 5, found {text!r}: give the number of steps that stay done."
             )
+        to = int(text)
         history = picture.history
         begun = {int(key.partition("/")[0]) for key in history.before} | history.done
         undo = {str(number): number > to and number in begun for number in planner.NAMES}
@@ -87,20 +132,31 @@ class ActionModule(MigrationAction):
             "digest": "",
             "undo": undo,
             "pending": {},
+            "notes": [],
+            "held": {},
+            "accept": {"codes": [], "why": ""},
             "run": run_facts.who_runs(picture, args.get("verb") or "migrate"),
             **run_facts.facts(picture, plan),
             **run_facts.undo_facts(picture),
         }
 
-    def refuse(self, code, reason, hint):
-        """Return a refusal."""
-        return {"failed": True, "code": code, "msg": f"[{code}] {reason}\n    now:   {hint}"}
-
     def write(self, plan, folder):
-        """Write plan.json and plan.md."""
+        """Write plan.json, plan.md and plan.txt."""
         folder.mkdir(parents=True, exist_ok=True)
-        texts = {"plan.json": json.dumps(plan, indent=2) + "\n", "plan.md": plan_text.to_markdown(plan)}
+        texts = {
+            "plan.json": json.dumps(plan, indent=2) + "\n",
+            "plan.md": plan_text.to_markdown(plan),
+            "plan.txt": plan_text.to_text(plan),
+        }
         for name, text in texts.items():
             temporary = folder / f".{name}.{os.getpid()}"
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(folder / name)
+
+
+def last_step(args, picture):
+    """Return the step after which this run stops: 1 to 6, and no later than 3 where only the pilot users move."""
+    text = str(args.get("last_step") or 6)
+    if not (text.isdigit() and 1 <= int(text) <= 6):
+        raise PictureError("migration-until", f"last_step must be 1 to 6, found {text!r}.")
+    return min(int(text), 3) if picture.pilot_only else int(text)

@@ -115,6 +115,10 @@ class History:
     """SRV owner domain to the TTL that stood before, while a change was announced but not noted as seen everywhere."""
     served: list = field(default_factory=list)
     """(name, TTL in seconds, epoch second of the last server that stopped serving it)."""
+    accepted: dict = field(default_factory=dict)
+    """Guard's code to {what was found: {by, why}} that somebody accepted (`-e accept`)."""
+    confirmed: set = field(default_factory=set)
+    """Steps whose hold was confirmed, unless undone since."""
     runs: list = field(default_factory=list)
     """(time, who, verb) of every run."""
 
@@ -146,10 +150,16 @@ def read_history(records):
                 history.before.setdefault(action["id"], action.get("before"))
                 if action.get("kind") == "srv":
                     history.changing[action["subject"]] = (action.get("before") or {}).get("ttl")
+        elif event == "guard_overridden":
+            by_found = history.accepted.setdefault(record["code"], {})
+            by_found[record["found"]] = {"by": record.get("who", ""), "why": record["why"]}
+        elif event == "hold_confirmed":
+            history.confirmed.add(record["step"])
         elif event == "step_done":
             history.done.add(record["step"])
         elif event == "step_undone":
             history.done.discard(record["step"])
+            history.confirmed.discard(record["step"])
             prefix = f"{record['step']}/"
             history.before = {key: value for key, value in history.before.items() if not key.startswith(prefix)}
             history.plans.clear()

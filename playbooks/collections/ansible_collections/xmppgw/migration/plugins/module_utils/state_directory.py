@@ -22,7 +22,7 @@ LOCK = "lock.json"
 def read_state(directory):
     """Return {present, records, lock, problem} of the state under `directory`; nothing is created."""
     folder = Path(directory)
-    state = {"present": folder.is_dir(), "records": [], "lock": None, "problem": None}
+    state = {"present": folder.is_dir(), "records": [], "lock": None, "problem": None, "code": "migration-journal"}
     try:
         state["records"] = read_lines((folder / JOURNAL).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -34,8 +34,23 @@ def read_state(directory):
     except FileNotFoundError:
         pass
     except ValueError:
-        state["problem"] = f"{folder / LOCK} is not JSON"
+        state["problem"], state["code"] = f"{folder / LOCK} is not JSON", "migration-lock"
+    else:
+        if missing := missing_in_lock(state["lock"]):
+            state["problem"] = f"{folder / LOCK} is no lock of this migration: {missing}"
+            state["code"] = "migration-lock"
     return state
+
+
+LOCK_KEYS = {"owner": str, "host": str, "pid": int, "run": str, "start_text": str, "expiry": (int, float)}
+
+
+def missing_in_lock(lock):
+    """Return what a lock lacks to be one, or nothing."""
+    if not isinstance(lock, dict):
+        return "it is not an object"
+    wrong = sorted(key for key, kind in LOCK_KEYS.items() if not isinstance(lock.get(key), kind))
+    return f"{', '.join(wrong)} absent or of the wrong type" if wrong else ""
 
 
 @contextlib.contextmanager

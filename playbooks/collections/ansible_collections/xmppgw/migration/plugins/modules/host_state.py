@@ -22,6 +22,10 @@ options:
     description: Whether to list the legacy gateway's streams.
     type: bool
     default: false
+  reach:
+    description: TCP ends to try, keys host and port; what is found is why each could not be reached, or nothing.
+    type: list
+    elements: dict
   state_directory:
     description: Directory of the migration's journal and lock.
     type: path
@@ -49,6 +53,7 @@ from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa:
     host_reading,
     legacy,
     packets,
+    reaching,
     state_directory,
     tables,
 )
@@ -78,6 +83,14 @@ def read_gateway(wanted):
     return seen
 
 
+def read_legacy():
+    """Return (streams, why they could not be read). A silent gateway is for the guards to judge."""
+    try:
+        return [list(stream) for stream in legacy.streams()], None
+    except legacy.LegacyError as problem:
+        return [], str(problem)
+
+
 def main():
     """Run the module."""
     module = AnsibleModule(
@@ -85,6 +98,7 @@ def main():
             "gateway": {"type": "dict"},
             "platform": {"type": "list", "elements": "str"},
             "legacy": {"type": "bool", "default": False},
+            "reach": {"type": "list", "elements": "dict"},
             "state_directory": {"type": "path"},
             "packets": {"type": "list", "elements": "dict"},
         },
@@ -97,12 +111,14 @@ def main():
         if wanted["platform"]:
             seen["platform"] = {table: tables.dump(table) for table in wanted["platform"]}
         if wanted["legacy"]:
-            seen["legacy"] = [list(stream) for stream in legacy.streams()]
+            seen["legacy"], seen["legacy_problem"] = read_legacy()
+        if wanted["reach"]:
+            seen["reach"] = reaching.try_all(wanted["reach"])
         if wanted["state_directory"]:
             seen["state"] = state_directory.read_state(wanted["state_directory"])
         if wanted["packets"]:
             seen["packets"] = packets.carry(wanted["packets"])
-    except (tables.TableError, legacy.LegacyError) as problem:
+    except tables.TableError as problem:
         module.fail_json(msg=f"[migration-unreachable] {problem}", code="migration-unreachable")
     module.exit_json(changed=False, seen=seen)
 

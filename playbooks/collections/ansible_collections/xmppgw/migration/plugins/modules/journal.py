@@ -64,7 +64,10 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import Chai
 
 def hold(folder, lock, holder_is_gone, now):
     """Take or renew the lock. Returns (granted, sentence)."""
-    held = state_directory.read_state(folder)["lock"]
+    state = state_directory.read_state(folder)
+    if state["problem"] and state["code"] == "migration-lock":
+        return False, state["problem"]
+    held = state["lock"]
     granted, sentence = state_directory.decide_lock(held, lock, now, holder_is_gone=holder_is_gone)
     if granted:
         mine = {key: value for key, value in lock.items() if key != "seconds"}

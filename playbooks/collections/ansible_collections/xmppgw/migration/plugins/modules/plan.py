@@ -23,6 +23,22 @@ options:
     description: 'What the run does, for the journal.'
     type: str
     default: 'migrate'
+  scenario:
+    description: Scenario that the playbook is for; another one is refused.
+    type: str
+    choices: [replace, coexist]
+  accept:
+    description: Codes of guards that whoever runs this takes upon himself, separated by commas.
+    type: str
+    default: ''
+  reason:
+    description: Why, for the journal; needed with O(accept).
+    type: str
+    default: ''
+  confirm:
+    description: Steps whose hold is lifted, separated by commas.
+    type: str
+    default: ''
   to:
     description: With the verb C(rollback), the step to go back to.
     type: int

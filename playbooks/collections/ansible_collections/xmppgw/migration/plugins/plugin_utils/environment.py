@@ -5,22 +5,26 @@ Used on the controller only, by the actions and by Picture. It talks to no host.
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.directory import read_directory
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
-from xmppgw.federation import DocumentProblems, load_document, srv_name
+from xmppgw.federation import DocumentProblems, Severity, examine_document, srv_name
+from xmppgw.federation.model import ExceptionReason, Owner, Scenario
 
 STATE_DIRECTORY = "/var/lib/xmppgw-migration"
 TABLES = ("homing", "route")
 
 
-def read_document(path):
-    """Return the federation document; raise PictureError with all its problems at once."""
+def examine(path):
+    """Return (document, problems that are no errors); raise PictureError with all problems at once."""
+    examination = examine_document(Path(path))
     try:
-        return load_document(Path(path))
+        return examination.require(), examination.problems
     except DocumentProblems as error:
         lines = [
             f"{item.file}:{item.line}: [{item.code}] {item.message} {item.hint or ''}".rstrip()
@@ -29,6 +33,33 @@ def read_document(path):
         raise PictureError(
             "migration-document", "The federation document has problems:\n" + "\n".join(lines)
         ) from error
+
+
+def read_document(path):
+    """Return the federation document; raise PictureError with all its problems at once."""
+    return examine(path)[0]
+
+
+def narrowed_to_the_pilot(document):
+    """Return the document of a rehearsal: both gateways side by side, ours owning the pilot's SIP domain only."""
+    federation = document.federation
+    pilot = federation.pilot.sip_domain
+    if pilot is None or len(federation.sip_domains) < 2:
+        raise PictureError(
+            "migration-rehearsal",
+            "A rehearsal walks the pilot's SIP domain: name it in pilot.sip_domain, one of at least two SIP domains. "
+            "Everybody else's federation stays where it is meanwhile.",
+        )
+    if pilot not in federation.own_domains:
+        raise PictureError("migration-rehearsal", f"{pilot} is the legacy gateway's; a rehearsal needs one of ours.")
+    domains = tuple(
+        domain.model_copy(update={"owner": Owner.GATEWAY if domain.name == pilot else Owner.LEGACY})
+        for domain in federation.sip_domains
+    )
+    narrow = federation.model_copy(
+        update={"scenario": Scenario.COEXIST, "sip_domains": domains, "holds": (), "maintenance_window": None}
+    )
+    return document.model_copy(update={"federation": narrow})
 
 
 def read_secret(path, name):
@@ -45,8 +76,11 @@ def read_secret(path, name):
 class Environment:
     """The document with the inventory's groups around it."""
 
-    def __init__(self, document, groups, *, roles, authorities, wheelhouse):
+    def __init__(self, document, groups, *, roles, authorities, wheelhouse, folder=".", problems=()):
         self.document = document
+        self.folder = folder
+        self.problems = problems
+        """What `check` says about the document beyond errors."""
         self.federation = document.federation
         self.groups = groups
         self.roles = roles
@@ -92,6 +126,42 @@ class Environment:
             pools["legacy"] = self.federation.legacy.pool
         return {side: fqdn.partition(".")[0] for side, fqdn in pools.items()}
 
+    @functools.cached_property
+    def directory(self):
+        """What the exported users' table says; an empty one where the document names none."""
+        return read_directory(self.federation, self.folder)
+
+    @functools.cached_property
+    def excepted(self):
+        """User to reason: those whom the document leaves where they are."""
+        return {
+            exception.user: exception.reason.value
+            for exception in self.federation.users.exceptions
+            if exception.reason is not ExceptionReason.INTERRUPTION
+        }
+
+    def address_of(self, user):
+        """Return a user of a homing table as user@domain; the lab's platforms leave the first SIP domain out."""
+        return user if "@" in user else f"{user}@{self.federation.sip_domains[0].name}"
+
+    def stays(self, user):
+        """Return whether step 3 leaves a user alone: excepted by name, or of a domain that the legacy gateway owns."""
+        address = self.address_of(user)
+        return address in self.excepted or address.rpartition("@")[2] in self.federation.legacy_domains
+
+    @property
+    def route_platforms(self):
+        """The platforms whose SIP routes move: all of them, in `coexist` the target only, where our domains' users
+        are."""
+        platforms = sorted(self.groups["platforms"])
+        if self.federation.scenario is Scenario.REPLACE:
+            return platforms
+        return [host for host in platforms if host == self.homes["target"]]
+
+    def refused_by_the_document(self):
+        """Return what `check` refuses about the document, though it is well formed."""
+        return [problem for problem in self.problems if problem.severity is Severity.REFUSED]
+
     def wanted_host(self, host):
         """Return what must stand on a gateway host."""
         return wanted.wanted_host(
@@ -103,6 +173,9 @@ class Environment:
         arguments, about = {}, []
         if host in self.front_ends or host in self.edges:
             arguments["gateway"] = wanted.what_to_read(self.wanted_host(host))
+        if host in self.edges and self.federation.legacy:
+            gateway = self.federation.legacy.gateway
+            arguments["reach"] = [{"host": str(address), "port": gateway.port} for address in gateway.addresses]
         if host in self.groups.get("platforms", []):
             arguments["platform"] = list(TABLES)
         if host in self.groups.get("legacy_gateway", []):
@@ -117,7 +190,7 @@ class Environment:
         """Return (packets, what each is about): every SRV RRset and SOA on every server, the edges' addresses."""
         packets, about = [], []
         for server in self.federation.dns.authoritative:
-            for domain in self.federation.own_domains:
+            for domain in (*self.federation.own_domains, *self.federation.legacy_domains):
                 zone = dns_messages.zone_of(domain, self.federation.dns.zones)
                 for name, kind in ((srv_name(domain), "SRV"), (zone, "SOA")):
                     packets.append(dns_messages.question(server, name, kind))

@@ -18,15 +18,34 @@ from xmppgw.federation import srv_name
 class Picture:
     """What stands, as `observe` found it: `seen` maps hosts to its results."""
 
-    def __init__(self, environment, seen, now, *, noted=(), take_over=""):
+    def __init__(self, environment, seen, now, *, noted=(), take_over="", pilot_only=False):
         self.environment = environment
         self.seen = seen
         self.now = now
+        self.pilot_only = pilot_only
         self.state = SeenState(environment, seen, noted=noted, take_over=take_over)
         self.history = self.state.history
         self.dns = SeenDns(environment, seen)
         self.platforms = SeenPlatforms(environment, seen)
         self.gateways = SeenGateways(environment, seen, now, self.history.step)
+
+    def legacy_silence(self):
+        """Return why the legacy gateway counts as not answering, or nothing: no edge reaches it, or it says so."""
+        federation = self.environment.federation
+        problems = [
+            f"{host}: {self.seen[host]['legacy_problem']}"
+            for host in self.environment.groups["legacy_gateway"]
+            if self.seen.get(host, {}).get("legacy_problem")
+        ]
+        if problems:
+            return "; ".join(problems)
+        if federation.legacy is None:
+            return ""
+        for host in self.environment.edges:
+            tried = self.seen.get(host, {}).get("reach") or {}
+            if tried and all(tried.values()):
+                return f"{host} reaches none of " + ", ".join(f"{end} ({why})" for end, why in sorted(tried.items()))
+        return ""
 
     def seconds_until_forgotten(self, now):
         """Return how long resolvers may still hold an earlier SRV RRset of any of our domains."""

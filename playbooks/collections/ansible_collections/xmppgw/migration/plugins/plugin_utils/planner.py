@@ -86,7 +86,8 @@ def assemble(actions, partners, *, scenario, until=6):
 
 def digest(plan):
     """Return the plan's digest: 64 hex digits over its sorted content. Times, serials and controllers are not in it."""
-    content = {key: value for key, value in plan.items() if key != "digest"}
+    content = {key: plan[key] for key in ("schema", "scenario", "steps")}
+    content["accepted"] = sorted({item["code"] for item in plan.get("accepted", [])})
     content["partners"] = [
         {key: value for key, value in partner.items() if key != "outcome"} for partner in plan["partners"]
     ]

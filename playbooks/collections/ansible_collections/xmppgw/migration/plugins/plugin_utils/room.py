@@ -7,8 +7,10 @@ Used on the controller only.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     dns_messages,
@@ -50,12 +52,18 @@ class MigrationAction(ActionBase):
 
     def environment(self, task_vars):
         """Return the Environment of this run."""
+        path = self.setting(task_vars, "migration_document")
+        document, problems = environment.examine(path)
+        if as_bool(task_vars.get("rehearsal")):
+            document = environment.narrowed_to_the_pilot(document)
         return environment.Environment(
-            environment.read_document(self.setting(task_vars, "migration_document")),
+            document,
             {name: list(hosts) for name, hosts in task_vars["groups"].items()},
             roles=self.setting(task_vars, "migration_roles"),
             authorities=dict(self.setting(task_vars, "migration_authorities")),
             wheelhouse=self.setting(task_vars, "migration_wheelhouse"),
+            folder=Path(path).parent,
+            problems=problems,
         )
 
     def picture(self, task_vars, again=(), noted=()):
@@ -76,6 +84,7 @@ class MigrationAction(ActionBase):
             time.time(),
             noted=list(noted),
             take_over=str(task_vars.get("take_over") or ""),
+            pilot_only=as_bool(task_vars.get("pilot")),
         )
 
     def remote(self, name, arguments, task_vars):
@@ -91,6 +100,11 @@ class MigrationAction(ActionBase):
     def checking(self):
         """True in check mode."""
         return self._task.check_mode
+
+
+def as_bool(value):
+    """Return what `-e name=true` means; absent is false."""
+    return boolean(value, strict=False) if value is not None else False
 
 
 class ModuleFailed(Exception):  # noqa: N818 - carries a result, is no error of ours

@@ -28,6 +28,15 @@ class SeenDns:
             elif found["rrset"]:
                 self.addressed.setdefault(name, set()).add(server)
 
+    def targets(self, domain):
+        """Return the host names that any server's SRV RRset of a domain names."""
+        return {
+            record.split()[3].rstrip(".")
+            for rrset in self.rrsets.get(domain, {}).values()
+            if rrset
+            for record in rrset["records"]
+        }
+
     def rrset(self, domain):
         """Return the SRV RRset of a domain as its primary serves it."""
         primary = self.federation.dns.primary

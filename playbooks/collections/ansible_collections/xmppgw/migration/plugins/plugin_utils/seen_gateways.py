@@ -9,6 +9,8 @@ import datetime
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuing, planner, wanted
 
+from xmppgw.federation.model import LINK_PORT, SIP_TLS_PORT
+
 
 class SeenGateways:
     """What was found on the gateway hosts. `done`: the step up to which the journal says all is done."""
@@ -51,6 +53,18 @@ class SeenGateways:
         hosts = [*self.environment.front_ends, *self.environment.edges]
         standing = [(self.seen[host]["gateway"].get("settings") or {}).get("partners") or [] for host in hosts]
         return sorted({partner["domain"] for partners in standing for partner in partners})
+
+    def taken_ports(self):
+        """Return ports of ours on which a host listens that has nothing of ours yet, in words."""
+        needed = {
+            **dict.fromkeys(self.environment.front_ends, SIP_TLS_PORT),
+            **dict.fromkeys(self.environment.edges, LINK_PORT),
+        }
+        return [
+            f"{port} on {host}"
+            for host, port in sorted(needed.items())
+            if self.seen_on(host).get("version") is None and port in self.seen_on(host)["listening"]
+        ]
 
     def open_edges(self):
         """Return the edges that listen on 5269 or have federation enabled."""

@@ -17,7 +17,11 @@ class SeenState:
         copy = seen.get(environment.copy, {}).get("state") or {"records": [], "present": False}
         for state in (authority, copy):
             if state.get("problem"):
-                raise PictureError("migration-journal", state["problem"])
+                raise PictureError(
+                    state.get("code", "migration-journal"),
+                    f"{state['problem']}. Do not edit it: look at it, move it away if it is damaged, and run again "
+                    "(docs/codes.md says what its copy is good for).",
+                )
         self.restore = []
         if not authority["records"] and copy["records"]:
             if take_over != environment.copy:
@@ -36,4 +40,16 @@ class SeenState:
         self.records = authority["records"]
         self.tail = self.records[-1]["hash"] if self.records else ""
         self.lock = authority["lock"]
-        self.history = read_history([*self.records, *noted])
+        self.history = self._read_history([*self.records, *noted])
+
+    @staticmethod
+    def _read_history(records):
+        """Return the folded journal; raise PictureError at the record that is not what it says it is."""
+        try:
+            return read_history(records)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PictureError(
+                "migration-journal",
+                f"A record of the journal lacks or garbles what its event needs ({type(error).__name__}: {error}): it "
+                "was not written by this toolkit. Restore the journal from its copy.",
+            ) from error

@@ -9,18 +9,43 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import dns, edges, order, partners, users
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import REGISTRY, Refusal
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import (
+    dns,
+    document,
+    edges,
+    legacy,
+    order,
+    partners,
+    users,
+    window,
+)
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import (
+    ACCEPTABLE,
+    REGISTRY,
+    Refusal,
+    all_codes,
+)
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.situation import Situation, situation_of
 
-TOPICS = (dns, edges, order, partners, users)
+TOPICS = (dns, document, edges, legacy, order, partners, users, window)
 
-__all__ = ("TOPICS", "Refusal", "Situation", "explain", "judge", "judge_all", "situation_of")
+__all__ = (
+    "ACCEPTABLE",
+    "TOPICS",
+    "Refusal",
+    "Situation",
+    "all_codes",
+    "explain",
+    "judge",
+    "judge_all",
+    "outcome",
+    "situation_of",
+)
 
 
 def judge(situation):
     """Return all refusals for this situation, sorted by code."""
-    found = [refusal for function in REGISTRY for refusal in function(situation)]
+    found = [refusal for function, _codes in REGISTRY for refusal in function(situation)]
     return sorted(found, key=lambda refusal: (refusal.code, refusal.found))
 
 
@@ -28,8 +53,7 @@ def judge_all(situation, steps):
     """Return the refusals of preflight over `steps`, each once."""
     seen = {}
     for step in steps:
-        copy = replace(situation, step=step, preflight=True)
-        for refusal in judge(copy):
+        for refusal in judge(replace(situation, step=step, preflight=True)):
             seen.setdefault((refusal.code, refusal.found), refusal)
     return [seen[key] for key in sorted(seen)]
 
@@ -39,4 +63,17 @@ def explain(refusals):
     lines = []
     for refusal in refusals:
         lines += [f"[{refusal.code}] {refusal.reason}", f"    found: {refusal.found}", f"    now:   {refusal.hint}"]
+        if refusal.accepted_as:
+            lines.append(f'    or:    -e accept={refusal.code} -e reason="...", which means: {refusal.accepted_as}')
     return "\n".join(lines)
+
+
+def outcome(step, refusals, accepted):
+    """Return the guards' result for the steps file and the report: what passed, was overridden, refused."""
+    bad = {refusal.code for refusal in refusals} | {item.code for item in accepted}
+    return {
+        "step": step,
+        "passed": [code for code in all_codes() if code not in bad],
+        "overridden": [item.as_dict() for item in accepted],
+        "refused": [refusal.as_dict() for refusal in refusals],
+    }

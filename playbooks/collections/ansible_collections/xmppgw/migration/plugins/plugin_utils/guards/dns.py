@@ -31,13 +31,13 @@ def read(picture):
         seconds_until_forgotten=picture.seconds_until_forgotten(picture.now),
         ttl_lowered=all(
             rrset is not None and rrset["ttl"] <= lowered
-            for servers in picture.dns.rrsets.values()
-            for rrset in servers.values()
+            for domain in federation.own_domains
+            for rrset in picture.dns.rrsets[domain].values()
         ),
         disagreement=[
             sentence
-            for domain, by_server in sorted(picture.dns.rrsets.items())
-            for sentence in rrsets.disagreements(srv_name(domain), by_server)
+            for domain in sorted(federation.own_domains)
+            for sentence in rrsets.disagreements(srv_name(domain), picture.dns.rrsets[domain])
         ],
         missing_addresses=[
             f"{edge.fqdn} on {server}"
@@ -48,7 +48,7 @@ def read(picture):
     )
 
 
-@guard
+@guard("migration-ttl")
 def old_ttl_has_passed(situation):
     """Steps 5 and 6 need the TTL lowered, and the time gone by in which caches may hold the RRset with the old one."""
     if situation.step < 5 or situation.preflight:
@@ -75,7 +75,7 @@ def old_ttl_has_passed(situation):
     return refusals
 
 
-@guard
+@guard("migration-dns-disagree")
 def authoritative_servers_agree(situation):
     """A change may be judged only where every authoritative server says the same to begin with."""
     if situation.step < 4 or not situation.dns.disagreement:
@@ -90,7 +90,7 @@ def authoritative_servers_agree(situation):
     ]
 
 
-@guard
+@guard("migration-dns-address")
 def targets_have_addresses(situation):
     """Nobody may be told of a name that has no address (RFC 2782: targets must have address records)."""
     if situation.step not in (5, 6) or not situation.dns.missing_addresses:

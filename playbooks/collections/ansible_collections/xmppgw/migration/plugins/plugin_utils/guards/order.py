@@ -5,7 +5,7 @@ from __future__ import annotations
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import Refusal, guard
 
 
-@guard
+@guard("migration-order")
 def steps_in_order(situation):
     """The documented order: each step rests on the one before."""
     if situation.preflight or situation.done >= situation.step - 1:

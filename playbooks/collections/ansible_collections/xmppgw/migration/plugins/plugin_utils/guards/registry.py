@@ -1,4 +1,4 @@
-"""What a guard is: a small pure function of the Situation that returns refusals, registered here by its decorator.
+"""What a guard is: a small pure function of the Situation that returns refusals, registered here with its codes.
 
 Imported by every topic of this package; imports none of them.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 REGISTRY = []
+"""(function, its codes), in the order in which they were registered."""
+ACCEPTABLE = {}
+"""Code to what accepting it means, in words. Everything else cannot be overridden."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +22,37 @@ class Refusal:
     found: str
     hint: str
 
+    @property
+    def accepted_as(self):
+        """What accepting it would mean, or None if nobody can."""
+        return ACCEPTABLE.get(self.code)
+
     def as_dict(self):
         """Return it as plain data for results and reports."""
-        return {"code": self.code, "reason": self.reason, "found": self.found, "hint": self.hint}
+        return {
+            "code": self.code,
+            "reason": self.reason,
+            "found": self.found,
+            "hint": self.hint,
+            "accepted_as": self.accepted_as,
+        }
 
 
-def guard(function):
-    """Register a guard."""
-    REGISTRY.append(function)
-    return function
+def guard(*codes, accepted_as=None):
+    """Register a guard under the codes that it may refuse with. `accepted_as`: what overriding it means, in words."""
+
+    def register(function):
+        REGISTRY.append((function, codes))
+        if accepted_as:
+            ACCEPTABLE.update(dict.fromkeys(codes, accepted_as))
+        return function
+
+    return register
+
+
+def all_codes():
+    """Return every code that some guard may refuse with, sorted."""
+    return sorted({code for _function, codes in REGISTRY for code in codes})
 
 
 def some(names, limit=5):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import dns, edges, partners, users
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import (
+    dns,
+    document,
+    edges,
+    legacy,
+    partners,
+    users,
+    window,
+)
 
 
 @dataclass
@@ -21,6 +29,9 @@ class Situation:
     partners: partners.Partners = field(default_factory=partners.Partners)
     edges: edges.Edges = field(default_factory=edges.Edges)
     dns: dns.Dns = field(default_factory=dns.Dns)
+    document: document.Document = field(default_factory=document.Document)
+    legacy: legacy.Legacy = field(default_factory=legacy.Legacy)
+    window: window.Window = field(default_factory=window.Window)
 
 
 def situation_of(picture, step, *, preflight=False):
@@ -33,4 +44,7 @@ def situation_of(picture, step, *, preflight=False):
         partners=partners.read(picture),
         edges=edges.read(picture),
         dns=dns.read(picture),
+        document=document.read(picture),
+        legacy=legacy.read(picture),
+        window=window.read(picture),
     )

@@ -1,0 +1,349 @@
+"""Each guard is broken by the one thing that it is for: a document, a table, an answer, a moment. All else is well.
+
+The cases are by code; a guard without one fails the last test here.
+"""
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import guards, whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+
+ALL_STEPS = range(1, 7)
+
+
+def found(world, step=None, **more):
+    """The codes that preflight, or one step, refuses with."""
+    picture = world.picture(**more)
+    if step is None:
+        refusals = guards.judge_all(guards.situation_of(picture, 0, preflight=True), ALL_STEPS)
+    else:
+        refusals = guards.judge(guards.situation_of(picture, step))
+    for refusal in refusals:
+        assert refusal.reason
+        assert refusal.found
+        assert refusal.hint
+    return sorted({refusal.code for refusal in refusals})
+
+
+def configured_partners(world):
+    world.gateways["fe1"] = {"version": "0.1.0", "settings": {"partners": [{"domain": "partner1.example"}]}}
+
+
+def legacy_product(world):
+    world.federation["legacy"]["product"] = "sfb2015"
+    world.federation["target"]["product"] = "sfb2019"
+
+
+def legacy_pool_only(world):
+    world.federation["legacy"]["gateway"]["serves"] = "legacy_pool"
+
+
+def stray(world):
+    world.homing["pool-legacy"]["dave@corp.example"] = "branch-office"
+
+
+def open_edge(world):
+    world.gateways["edge1"] = {"version": "0.1.0", "listening": [5269]}
+
+
+def federating_edge(world):
+    world.gateways["edge1"] = {"version": "0.1.0", "settings": {"partners": [], "federation_enabled": True}}
+
+
+def one_name_for_all(world):
+    one = "edge.corp.example"
+    world.federation["legacy"]["edge"] = dict.fromkeys(("access_fqdn", "web_conferencing_fqdn", "av_fqdn"), one)
+
+
+def flat_flag(world):
+    world.federation["legacy"]["single_edge_fqdn"] = True
+
+
+def branch_user_in_export(world):
+    world.users({"user": "alice@corp.example"}, {"user": "sam@corp.example", "survivable_branch": True})
+
+
+def branch_pool(world):
+    world.federation["legacy"]["survivable_branch_pools"] = ["sba1.corp.example"]
+    for table in world.homing.values():
+        table["sam@corp.example"] = "sba1"
+
+
+def blank_in_export(world):
+    world.users({"user": "alice@corp.example", "blank_name": True})
+
+
+def blank_in_table(world):
+    for table in world.homing.values():
+        table["zoe @corp.example "] = "pool-legacy"
+
+
+def closed_policy(world):
+    world.federation["access_policies"] = {"global": {"enable_federation_access": True}}
+
+
+def nobody_homed(world):
+    world.homing = {pool: {} for pool in world.homing}
+
+
+def forbidden(world):
+    world.federation["legacy"]["allow_federated_users"] = False
+
+
+def own_ca_outside_the_lab(world):
+    world.federation.update(homing={"provider": "manual"}, routes={"provider": "manual"}, drain={"provider": "wait"})
+
+
+def microsoft(world):
+    del world.federation["sip"]["next_hop"]["platform"]
+
+
+def window_is_over(world):
+    world.federation["maintenance_window"] = {"start": "2026-12-05T22:00:00+01:00", "end": "2026-12-06T02:00:00+01:00"}
+
+
+def silent_gateway(world):
+    world.reach = {"198.51.100.5:5269": "Connection refused", "[2001:db8:2::5]:5269": "timed out"}
+
+
+def stopped_gateway(world):
+    world.legacy_problem = "prosodyctl: not running"
+
+
+def edge_with_the_old_name(world):
+    old = "access.corp.example"
+    world.federation["legacy"]["edge"] = {"access_fqdn": old, "web_conferencing_fqdn": "w.corp.example", "av_fqdn": old}
+    world.federation["edges"][0]["fqdn"] = old
+
+
+def taken_port(world):
+    world.gateways["edge1"] = {"listening": [23456]}
+
+
+def taken_sip_port(world):
+    world.gateways["fe1"] = {"listening": [5061]}
+
+
+def xmpp_user_moved(world):
+    world.coexist()
+    for table in world.homing.values():
+        table["alice@corp.example"] = "pool-target"
+
+
+def xmpp_user_named_to_move(world):
+    world.coexist()
+    world.federation["users"] = {"waves": {"pilot": ["alice@corp.example"]}}
+
+
+def led_away(world):
+    world.coexist()
+    world.srv["203.0.113.54", "corp.example"] = (3, ["10 10 5269 edge1.corp.example."])
+
+
+def servers_differ(world):
+    world.srv["203.0.113.54", "corp.example"] = (15, ["10 10 5269 elsewhere.corp.example."])
+
+
+def no_addresses(world):
+    world.unaddressed.add("edge1.corp.example")
+
+
+CASES = [
+    ("migration-r1", configured_partners, None),
+    ("migration-r1-pilot", legacy_product, None),
+    ("migration-r1-pilot", legacy_pool_only, None),
+    ("migration-r3", stray, None),
+    ("migration-r5", open_edge, None),
+    ("migration-r5", federating_edge, None),
+    ("migration-r7", one_name_for_all, None),
+    ("migration-r7", flat_flag, None),
+    ("migration-r8", branch_user_in_export, None),
+    ("migration-r8", branch_pool, None),
+    ("migration-blank-name", blank_in_export, None),
+    ("migration-blank-name", blank_in_table, None),
+    ("migration-nobody", closed_policy, None),
+    ("migration-nobody", nobody_homed, None),
+    ("federation-forbidden", forbidden, None),
+    ("public-private-ca", own_ca_outside_the_lab, None),
+    ("text-only", microsoft, None),
+    ("migration-window", window_is_over, None),
+    ("migration-legacy-silent", silent_gateway, None),
+    ("migration-legacy-silent", stopped_gateway, None),
+    ("migration-legacy-edge", edge_with_the_old_name, None),
+    ("migration-port-taken", taken_port, None),
+    ("migration-port-taken", taken_sip_port, None),
+    ("migration-coexist-user", xmpp_user_moved, None),
+    ("migration-coexist-user", xmpp_user_named_to_move, None),
+    ("migration-coexist-srv", led_away, None),
+    ("migration-dns-disagree", servers_differ, None),
+    ("migration-dns-address", no_addresses, None),
+]
+
+
+@pytest.mark.parametrize(("code", "breaks", "step"), CASES, ids=lambda value: getattr(value, "__name__", value))
+def test_a_guard_bites_on_what_it_is_for(world, code, breaks, step):
+    breaks(world)
+    assert found(world, step) == [code]
+
+
+def test_where_nothing_is_broken_nothing_is_refused(world):
+    assert found(world) == []
+
+
+def test_and_neither_in_coexistence(world):
+    world.coexist()
+    assert found(world) == []
+
+
+# What is refused only once the step is reached
+
+
+def test_r3_counts_those_who_are_left_when_step_4_begins(world):
+    world.steps_done(1, 2, 3)
+    assert found(world, 4) == ["migration-r3"]
+
+
+def test_the_order_is_kept(world):
+    world.homing = {pool: dict.fromkeys(table, "pool-target") for pool, table in world.homing.items()}
+    world.steps_done(1, 2)
+    assert found(world, 4) == ["migration-order"]
+
+
+def test_step_5_wants_a_certificate_and_the_lower_ttl(world):
+    world.homing = {pool: dict.fromkeys(table, "pool-target") for pool, table in world.homing.items()}
+    world.steps_done(1, 2, 3, 4)
+    assert found(world, 5) == ["migration-certificate-public", "migration-ttl"]
+
+
+def test_a_window_that_has_not_begun_holds_a_run_and_refuses_the_step(world):
+    window_is_over(world)
+    world.now -= 60 * 86400
+    assert found(world) == []
+    world.steps_done(1, 2, 3, 4)
+    assert "migration-window" in found(world, 5)
+
+
+# Ways out that the refusals name
+
+
+def test_users_who_are_named_may_stay(world):
+    world.federation["users"] = {
+        "exceptions": [
+            {"user": "dave@corp.example", "reason": "cloud"},
+            {"user": "sam@corp.example", "reason": "survivable_branch"},
+        ]
+    }
+    stray(world)
+    branch_user_in_export(world)
+    assert found(world) == []
+    assert "dave@corp.example" not in guards.situation_of(world.picture(), 4).users.legacy
+
+
+def test_somebody_may_decide_for_the_branch_users(world):
+    branch_user_in_export(world)
+    world.federation["access_policies"]["survivable_branch"] = True
+    assert found(world) == []
+
+
+def test_an_interruption_is_accepted_by_name(world):
+    legacy_product(world)
+    everyone = [
+        {"user": user, "reason": "interruption", "by": "ann", "minutes": 90} for user in world.homing["pool-legacy"]
+    ]
+    world.federation["users"] = {"exceptions": everyone[:-1]}
+    assert found(world) == ["migration-r1-pilot"]
+    world.federation["users"] = {"exceptions": everyone}
+    assert found(world) == []
+
+
+def test_the_pilot_moves_first(world):
+    legacy_product(world)
+    world.federation["pilot"] = {"users": ["alice@corp.example"]}
+    assert found(world) == ["migration-r1-pilot"]
+    assert found(world, pilot_only=True) == []
+
+
+def test_r1_holds_from_the_old_products_on(world):
+    world.federation["legacy"]["product"] = "ocs2007r2"
+    assert found(world) == []
+
+
+def test_after_the_switch_late_users_may_move(world):
+    legacy_product(world)
+    microsoft(world)
+    silent_gateway(world)
+    world.steps_done(*ALL_STEPS)
+    assert found(world) == []
+
+
+def test_in_coexistence_only_our_own_domains_take_part(world):
+    world.coexist()
+    plan = whole_plan.plan_of(world.picture())
+    records = [item["subject"] for step in plan["steps"] for item in step["actions"] if item["kind"] == "srv"]
+    assert set(records) == {"branch.example"}
+
+
+# What is wrong in any way is refused before anything else
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "users-cut-off"),
+        ("", "users-"),
+        ('{"schema": 2, "users": []}', "users-schema"),
+        ('{"schema": 1, "users": [{"user": "no address"}]}', "users-value"),
+    ],
+)
+def test_a_users_table_that_is_no_table_is_refused(world, text, reason):
+    world.users()
+    (world.folder / "users.json").write_text(text)
+    with pytest.raises(PictureError, match=reason) as caught:
+        found(world)
+    assert caught.value.code == "migration-users"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"event": "step_done"},
+        {"event": "plan_adopted", "digest": "d", "actions": None},
+        {"event": "step_opened", "digest": "d", "actions": [{"kind": "srv"}]},
+        {"event": "rrset_changed", "name": "x"},
+    ],
+)
+def test_a_journal_whose_records_lack_something_is_refused(world, record):
+    world.journal(record)
+    with pytest.raises(PictureError, match="lacks or garbles") as caught:
+        world.picture()
+    assert caught.value.code == "migration-journal"
+
+
+def test_a_rehearsal_needs_a_domain_of_its_own(world):
+    world.rehearsal = True
+    with pytest.raises(PictureError, match="walks the pilot"):
+        world.picture()
+
+
+def test_a_rehearsal_leaves_every_other_domain_where_it_is(world):
+    world.coexist()
+    world.federation["scenario"] = "replace"
+    for domain in world.federation["sip_domains"]:
+        domain["owner"] = "gateway"
+    world.federation["pilot"] = {"sip_domain": "branch.example"}
+    assert set(world.environment().federation.own_domains) == {"corp.example", "branch.example"}
+    world.rehearsal = True
+    environment = world.environment()
+    assert environment.federation.own_domains == ("branch.example",)
+    assert environment.stays("alice@corp.example")
+    assert environment.route_platforms == ["pool-target"]
+    assert found(world) == []
+
+
+def test_every_code_of_a_guard_has_a_case_here():
+    only_at_their_step = {"migration-order", "migration-ttl", "migration-certificate-public"}
+    elsewhere = set(ELSEWHERE)
+    assert set(guards.all_codes()) - elsewhere == {code for code, _breaks, _step in CASES} | only_at_their_step
+
+
+ELSEWHERE = ()
+"""Codes whose guards are broken in a test module of their own."""
