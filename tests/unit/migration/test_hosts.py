@@ -262,13 +262,13 @@ def test_a_platforms_table():
 def platform(monkeypatch):
     state = {"homing": {"alice": "pool-legacy", "bob": "pool-target"}}
     written = []
-    monkeypatch.setattr(tables, "dump", lambda table, **_: dict(state[table]))
+    monkeypatch.setattr(tables.Platform, "dump", lambda _self, table: dict(state[table]))
 
-    def write(table, key, value, **_):
+    def write(_self, table, key, value):
         written.append(key)
         state[table][key] = value
 
-    monkeypatch.setattr(tables, "write", write)
+    monkeypatch.setattr(tables.Platform, "write", write)
     return state, written
 
 
@@ -290,7 +290,7 @@ def test_a_table_in_check_mode_is_not_written(platform):
 
 
 def test_a_write_that_does_not_stand_is_a_failure(platform, monkeypatch):
-    monkeypatch.setattr(tables, "write", lambda *_, **__: None)
+    monkeypatch.setattr(tables.Platform, "write", lambda *_: None)
     failed = run_module(platform_table, table="homing", entries=ENTRIES)
     assert (failed["failed"], failed["code"]) == (True, "migration-read-back")
 

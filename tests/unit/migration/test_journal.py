@@ -94,9 +94,9 @@ def test_a_step_counts_only_with_all_before_it():
 
 
 def test_what_stood_before_is_what_stood_before_the_first_time():
-    first = {"id": "3/homing/alice", "before": "pool-legacy", "after": "pool-target"}
-    again = {**first, "before": "pool-target"}
-    assert read_history([opened(3, [first]), opened(3, [again])]).before["3/homing/alice"] == "pool-legacy"
+    first = {"id": "1/install/fe1", "before": None, "after": "0.1.0"}
+    again = {**first, "before": "0.1.0"}
+    assert read_history([opened(3, [first]), opened(3, [again])]).before["1/install/fe1"] is None
 
 
 def test_an_undone_step_takes_its_memory_and_every_plan_with_it():

@@ -7,7 +7,6 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     plan_hosts,
     plan_partners,
     plan_text,
-    plan_users,
     planner,
 )
 from hypothesis import given
@@ -96,15 +95,6 @@ def test_an_outdated_service_is_something_to_do():
     ]
 
 
-def test_users_move_unless_every_platform_homes_them_on_the_target():
-    seen = {
-        "pool-legacy": {"alice": "pool-legacy", "bob": "pool-target", "carol": "pool-legacy"},
-        "pool-target": {"alice": "pool-legacy", "bob": "pool-target", "carol": "pool-target"},
-    }
-    moves = list(plan_users.homing_actions(seen, "pool-legacy", "pool-target"))
-    assert [(item["subject"], item["before"]) for item in moves] == [("alice", "pool-legacy"), ("carol", "pool-legacy")]
-
-
 def test_the_dialback_secret_is_made_on_the_first_edge_and_is_the_same_on_all():
     def wanted(digests):
         return {item["subject"]: item["after"] for item in plan_hosts.secret_actions(digests)}
@@ -146,10 +136,9 @@ def test_a_route_that_moved_on_one_platform_only_is_finished():
 # Digest
 
 
-ACTIONS = [
-    planner.action(3, "homing", user, f"Move {user}", "pool-legacy", "pool-target")
-    for user in ("alice", "bob", "carol")
-] + [planner.action(6, "route", "partner1.example", "Move", "legacy", "target")]
+ACTIONS = [planner.action(3, "file", name, f"Write {name}", None, "content") for name in ("alpha", "beta", "gamma")] + [
+    planner.action(6, "route", "partner1.example", "Move", "legacy", "target")
+]
 PARTNERS = [{"domain": "b", "outcome": "S"}, {"domain": "a", "outcome": "unproved"}]
 
 
@@ -195,7 +184,7 @@ def history_of(plan, opened_steps):
 
 def test_a_killed_run_goes_on_under_its_own_digest():
     whole = plan_of(ACTIONS)
-    rest = plan_of(ACTIONS[1:])  # alice has moved already
+    rest = plan_of(ACTIONS[1:])  # alpha is written already
     assert planner.resumes(rest, whole["digest"], history_of(whole, [3])) == (True, "")
 
 
@@ -204,15 +193,15 @@ def test_what_somebody_else_did_meanwhile_voids_the_plan():
     rest = plan_of(ACTIONS[1:])
     resumed, reason = planner.resumes(rest, whole["digest"], history_of(whole, []))
     assert not resumed
-    assert "3/homing/alice" in reason
+    assert "3/file/alpha" in reason
 
 
 def test_what_was_not_in_the_plan_voids_it():
     whole = plan_of(ACTIONS)
-    joined = planner.action(3, "homing", "zoe", "Move zoe", "pool-legacy", "pool-target")
+    joined = planner.action(3, "file", "zeta", "Write zeta", None, "content")
     resumed, reason = planner.resumes(plan_of([*ACTIONS, joined]), whole["digest"], history_of(whole, [3]))
     assert not resumed
-    assert "3/homing/zoe" in reason
+    assert "3/file/zeta" in reason
 
 
 def test_a_digest_that_was_never_planned_here_is_refused():

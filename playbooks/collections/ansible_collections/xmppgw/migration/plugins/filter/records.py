@@ -11,11 +11,6 @@ description: [See the functions.]
 """
 
 
-def entry(key, value):
-    """Return a platform table's entry."""
-    return {"key": key, "value": value}
-
-
 def _ended(results, changing):
     """Yield (result, TTL that stood before) for every RRset that stopped being served just now.
 
@@ -64,4 +59,4 @@ class FilterModule:
 
     def filters(self):
         """Return them by name."""
-        return {"entry": entry, "served_last": served_last, "forgotten_at": forgotten_at}
+        return {"served_last": served_last, "forgotten_at": forgotten_at}

@@ -107,6 +107,10 @@ class History:
     """Digest to ids of actions in steps that were opened under it, since the last undo."""
     before: dict = field(default_factory=dict)
     """Action id to the value that stood before it was first done; removed when it is undone."""
+    waves: dict = field(default_factory=dict)
+    """Wave to {user: home before it was first moved}, for every wave that was begun and not taken back, in order."""
+    waves_open: set = field(default_factory=set)
+    """Those of them that were not seen healthy since."""
     proofs: dict = field(default_factory=dict)
     """Partner to the latest authentication outcome of our outbound stream."""
     partners: dict = field(default_factory=dict)
@@ -167,6 +171,20 @@ def read_history(records):
             history.digest = None
             if record["step"] == 5:
                 history.proofs.clear()
+            if record["step"] == 3:
+                history.waves.clear()
+                history.waves_open.clear()
+        elif event == "wave_opened":
+            history.waves_open.add(record["wave"])
+            homes = history.waves.setdefault(record["wave"], {})
+            for home, users in record["before"].items():
+                for user in users:
+                    homes.setdefault(user, home)
+        elif event == "wave_done":
+            history.waves_open.discard(record["wave"])
+        elif event == "wave_undone":
+            history.waves.pop(record["wave"], None)
+            history.waves_open.discard(record["wave"])
         elif event == "rrset_changed":
             history.served.append((record["name"], record["ttl_before"], record["served_until"]))
             history.changing.pop(record["domain"], None)

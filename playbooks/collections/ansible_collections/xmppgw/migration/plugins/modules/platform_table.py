@@ -50,9 +50,10 @@ def differing(standing, entries):
     return [entry for entry in entries if standing.get(entry["key"]) != entry["value"]]
 
 
-def lines(table):
-    """Return a table as sorted text for --diff."""
-    return "".join(f"{key} -> {value}\n" for key, value in sorted(table.items()))
+def lines(table, entries):
+    """Return the entries' rows of a table as sorted text for --diff; the other rows are thousands, and not ours."""
+    keys = sorted({entry["key"] for entry in entries} & set(table))
+    return "".join(f"{key} -> {table[key]}\n" for key in keys)
 
 
 def main():
@@ -67,12 +68,13 @@ def main():
     )
     table, entries = module.params["table"], module.params["entries"]
     try:
-        before = tables.dump(table)
-        to_write = differing(before, entries)
-        if not module.check_mode:
-            for entry in to_write:
-                tables.write(table, entry["key"], entry["value"])
-        after = tables.dump(table) if to_write and not module.check_mode else before
+        with tables.Platform() as platform:
+            before = platform.dump(table)
+            to_write = differing(before, entries)
+            if not module.check_mode:
+                for entry in to_write:
+                    platform.write(table, entry["key"], entry["value"])
+            after = platform.dump(table) if to_write and not module.check_mode else before
     except tables.TableError as problem:
         module.fail_json(msg=f"[migration-unreachable] {problem}", code="migration-unreachable")
     still = [] if module.check_mode else differing(after, entries)
@@ -85,7 +87,7 @@ def main():
     module.exit_json(
         changed=bool(to_write),
         written=[entry["key"] for entry in to_write],
-        diff={"before": lines(before), "after": lines(after)},
+        diff={"before": lines(before, entries), "after": lines(after, entries)},
     )
 
 

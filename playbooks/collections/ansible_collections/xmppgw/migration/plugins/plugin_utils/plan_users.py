@@ -1,25 +1,136 @@
-"""Plan, users: who moves in step 3.
+"""Plan, users: who moves in step 3, in which waves, and what takes them back.
 
-Called by whole_plan. Pure but for `planned`, which reads the Picture.
+Called by whole_plan and run_facts. Pure but for what takes a Picture. Users are addressed as the platform's table does;
+the federation document names them as `user@domain`.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.waves import PILOT, waves_of
 
 
 def planned(picture):
-    """Return the moves of step 3."""
-    homes = picture.environment.homes
-    return list(homing_actions(picture.platforms.tables("homing"), homes.get("legacy", ""), homes["target"]))
+    """Return one action for each wave that still has somebody to move."""
+    target = picture.environment.homes["target"]
+    waves = chosen(picture)
+    return [action_of(wave, homes, target) for wave, homes in waves if homes]
 
 
-def homing_actions(seen, source, target):
-    """Yield the moves of step 3: every user whose home is not `target` on every platform. `seen`: pool -> {user:
-    pool}."""
-    users = sorted({user for table in seen.values() for user in table})
-    for user in users:
-        homes = sorted({str(table.get(user)) for table in seen.values()})
-        if homes != [target]:
-            before = source if source in homes else homes[0]
-            yield planner.action(3, "homing", user, f"Move {user} to {target}", before, target)
+def to_move(picture):
+    """Return the waves as the role `homing` takes them.
+
+    A wave that an earlier run began and did not see healthy is among them even if all its users have moved by now: it
+    is verified before the next one begins.
+    """
+    target = picture.environment.homes["target"]
+    settings = picture.environment.federation.users.waves
+    everything = waves_with_homes(picture)
+    unfinished = picture.history.waves_open
+    found = [
+        {
+            "wave": wave.name,
+            "number": wave.number,
+            "of": len(everything),
+            "digest": wave.digest(target),
+            "before": by_home(homes),
+            "entries": [
+                {"key": user, "value": target}
+                for user in wave.users
+                if user in homes or (wave.name in unfinished and user in picture.history.waves[wave.name])
+            ],
+            "maximum_failed": settings.health.maximum_failed,
+            "timeout_seconds": settings.health.timeout_seconds,
+            "pause_seconds": settings.pause_seconds,
+        }
+        for wave, homes in chosen(picture)
+    ]
+    if found:
+        found[-1]["pause_seconds"] = 0
+    return found
+
+
+def to_move_back(picture):
+    """Return the waves that were begun, the last one first, as the role `homing` takes them to move back."""
+    legacy = picture.environment.homes.get("legacy")
+    health = picture.environment.federation.users.waves.health
+    waves = list(picture.history.waves.items())
+    return [
+        {
+            "wave": name,
+            "number": number,
+            "of": len(waves),
+            "entries": [{"key": user, "value": home or legacy} for user, home in sorted(homes.items())],
+            "maximum_failed": health.maximum_failed,
+            "timeout_seconds": health.timeout_seconds,
+        }
+        for number, (name, homes) in reversed(list(enumerate(waves, start=1)))
+    ]
+
+
+def chosen(picture):
+    """Return [(wave, {user: home now})] for the waves with somebody to move or to be verified."""
+    return [
+        (wave, homes)
+        for wave, homes in waves_with_homes(picture)
+        if (homes or wave.name in picture.history.waves_open) and (wave.name == PILOT or not picture.pilot_only)
+    ]
+
+
+@lru_cache(maxsize=1)
+def waves_with_homes(picture):
+    """Return [(wave, {user: home now, of those still to move})] for all waves of this migration.
+
+    A wave consists of those to move and those whom earlier runs of this migration moved: so it stays the same wave,
+    with the same digest, however often a run was killed inside it.
+    """
+    environment = picture.environment
+    homes = unmoved(
+        picture.platforms.tables("homing"), environment.homes.get("legacy", ""), environment.homes["target"]
+    )
+    homes = {user: home for user, home in homes.items() if not environment.stays(user)}
+    everybody = {*homes, *(user for users in picture.history.waves.values() for user in users)}
+    first = pilots(environment.federation)
+    pilot = {user for user in everybody if environment.address_of(user) in first}
+    waves = waves_of(everybody, pilot, environment.federation.users.waves.size)
+    return [(wave, {user: homes[user] for user in wave.users if user in homes}) for wave in waves]
+
+
+def pilots(federation):
+    """Return the addresses of those who move first: the pilot wave's and the pilot's of the document."""
+    return frozenset({*federation.users.waves.pilot, *federation.pilot.users})
+
+
+def unmoved(seen, source, target):
+    """Return {user: home} of those whose home is not `target` on every platform. `seen`: pool -> {user: pool}."""
+    tables = list(seen.values())
+    found = {}
+    for user in {user for table in tables for user in table}:
+        homes = {str(table.get(user)) for table in tables}
+        if homes != {target}:
+            found[user] = source if source in homes else min(homes - {target})
+    return found
+
+
+def by_home(homes):
+    """Return {home: sorted users}."""
+    found = {}
+    for user in sorted(homes):
+        found.setdefault(homes[user], []).append(user)
+    return dict(sorted(found.items()))
+
+
+def action_of(wave, homes, target):
+    """Return a wave's action. Its digest is its own; the plan's does not cover it."""
+    who = "the pilot" if wave.name == PILOT else f"wave {wave.number}"
+    count = f"{len(homes)} user" + "s" * (len(homes) != 1)
+    return planner.action(
+        3,
+        "homing",
+        wave.name,
+        f"Move {who}, {count}, to {target}",
+        {home: len(users) for home, users in by_home(homes).items()},
+        {"pool": target, "users": len(homes), "wave": wave.digest(target)},
+    )

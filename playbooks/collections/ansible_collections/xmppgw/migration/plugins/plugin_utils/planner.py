@@ -85,8 +85,14 @@ def assemble(actions, partners, *, scenario, until=6):
 
 
 def digest(plan):
-    """Return the plan's digest: 64 hex digits over its sorted content. Times, serials and controllers are not in it."""
-    content = {key: plan[key] for key in ("schema", "scenario", "steps")}
+    """Return the plan's digest: 64 hex digits over its sorted content. Times, serials and controllers are not in it.
+
+    Neither are the waves of users: each has a digest of its own, so that somebody who joined yesterday voids nothing.
+    """
+    content = {key: plan[key] for key in ("schema", "scenario")}
+    content["steps"] = [
+        {**step, "actions": [item for item in step["actions"] if item["kind"] != "homing"]} for step in plan["steps"]
+    ]
     content["accepted"] = sorted({item["code"] for item in plan.get("accepted", [])})
     content["partners"] = [
         {key: value for key, value in partner.items() if key != "outcome"} for partner in plan["partners"]
@@ -111,14 +117,16 @@ def resumes(plan, wanted_digest, history):
             False,
             f"the plan now has digest {plan['digest'][:16]}…, and no plan {wanted_digest[:16]}… was begun here",
         )
-    remaining = {item["id"]: item["after"] for item in all_actions(plan)}
+    remaining = {item["id"]: item["after"] for item in all_actions(plan) if item["kind"] != "homing"}
     strange = sorted(
         key for key, after in remaining.items() if key not in planned or canonical(planned[key]) != canonical(after)
     )
     if strange:
         return False, f"not in that plan: {', '.join(strange[:5])}"
     announced = history.announced.get(wanted_digest, set())
-    vanished = sorted(key for key in planned if key not in remaining and key not in announced)
+    vanished = sorted(
+        key for key in planned if key not in remaining and key not in announced and not key.startswith("3/homing/")
+    )
     if vanished:
         return False, f"done by somebody else meanwhile: {', '.join(vanished[:5])}"
     return True, ""

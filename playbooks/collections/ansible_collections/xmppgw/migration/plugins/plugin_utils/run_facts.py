@@ -11,7 +11,7 @@ import platform
 import time
 import uuid
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, plan_partners, planner
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, plan_partners, plan_users, planner
 
 from xmppgw.federation import srv_name
 
@@ -64,10 +64,9 @@ def facts(picture, plan):
         "stages": {host: picture.gateways.stage(host) for host in [*environment.front_ends, *environment.edges]},
         "proofs": picture.history.proofs,
         "before": picture.history.before,
-        "moves": {
-            **homes,
-            "users": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "homing"],
-        },
+        "homes": homes,
+        "waves": plan_users.to_move(picture),
+        "providers": {"homing": federation.homing.provider, "routes": federation.routes.provider},
         "rrsets": {str(step): rrsets_to_write(picture, plan, step) for step in (4, 6)},
         "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
         "to_switch": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "drain"],
@@ -109,12 +108,10 @@ def undo_facts(picture):
     """Return what stood before each step, as the journal has it, in the shape in which roles write it."""
     before = picture.history.before
     federation = picture.environment.federation
-    homes = picture.environment.homes
     seen = {domain: picture.dns.rrset(domain) for domain in federation.own_domains}
-    users = {key.removeprefix("3/homing/"): value for key, value in before.items() if key.startswith("3/homing/")}
     routes = {key.removeprefix("6/route/"): value for key, value in before.items() if key.startswith("6/route/")}
     return {
-        "homing_back": [{"key": user, "value": home or homes.get("legacy")} for user, home in sorted(users.items())],
+        "waves_back": plan_users.to_move_back(picture),
         "routes_back": [
             {"key": domain, "value": None if route == "none" else route} for domain, route in sorted(routes.items())
         ],

@@ -1,0 +1,47 @@
+"""Say which wave begins, and judge whether it is healthy before the next one may begin."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.utils.display import Display
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import steps_file, wave_health
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
+
+display = Display()
+
+
+class ActionModule(MigrationAction):
+    """See modules/wave.py."""
+
+    def act(self, args, task_vars):
+        """Begin a wave, or judge one."""
+        wave = {key: args["wave"][key] for key in ("wave", "number", "of")}
+        users = len(args["wave"]["entries"])
+        if args["event"] == "started":
+            back = " back" if args.get("back") else ""
+            display.display(f"      wave {wave['number']} of {wave['of']} ({wave['wave']}): moving {users} users{back}")
+            steps_file.write("wave_started", **wave, users=users, back=bool(args.get("back")))
+            return {"changed": False, "started": time.time()}
+        limits = self.environment(task_vars).federation.users.waves.health
+        verdict = wave_health.judge(
+            args["wave"]["entries"],
+            list(args.get("platforms") or []),
+            list(args.get("front_ends") or []),
+            maximum_failed=limits.maximum_failed,
+            maximum_waiting=limits.maximum_waiting,
+        )
+        seconds = round(time.time() - float(args["begun"]), 2) if args.get("begun") else 0.0
+        facts = {"failed": verdict["failed"], "waiting": verdict["waiting"], "problems": verdict["problems"]}
+        steps_file.write("wave_finished", **wave, users=users, seconds=seconds, back=bool(args.get("back")), **facts)
+        if verdict["problems"]:
+            return {
+                "failed": True,
+                "code": "migration-wave",
+                "msg": f"[migration-wave] Wave {wave['number']} of {wave['of']} ({wave['wave']}) is not healthy:\n    "
+                + "\n    ".join(verdict["problems"])
+                + "\n    now:   repair what is named here and run the same playbook again: it goes on with this wave.",
+                **facts,
+            }
+        display.display(f"      wave {wave['number']} of {wave['of']}: healthy after {seconds:.0f} s", color="green")
+        return {"changed": False, "seconds": seconds, **facts}
