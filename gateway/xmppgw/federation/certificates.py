@@ -70,6 +70,7 @@ def certificates(document: Document) -> list[CertificateRequirement]:
     """Every certificate for this document, sorted by name and host."""
     federation = document.federation
     internal, public = federation.certificates.internal, federation.certificates.public
+    link = federation.certificates.of_link
     needed: list[CertificateRequirement] = []
 
     def need(  # noqa: PLR0917 - a row of a table
@@ -94,9 +95,9 @@ def certificates(document: Document) -> list[CertificateRequirement]:
         # serverAuth only: public authorities no longer issue clientAuth, and S2S checks names as a server's anyway.
         names = (edge.fqdn, *federation.own_domains, *public.names)
         need("public", edge.host, names, 4, "XMPP S2S with partners", public)
-        need("link", edge.host, (edge.internal_fqdn,), 2, "link from the front ends")
+        need("link", edge.host, (edge.internal_fqdn,), 2, "link from the front ends", link)
     for pool, front_end in federation.front_ends:
-        need("link", front_end.host, (front_end.fqdn,), 1, "link to the edges")
+        need("link", front_end.host, (front_end.fqdn,), 1, "link to the edges", link)
         # The platform validates the trusted application pool's name: it is the subject, the members stand beside it.
         members = (front_end.fqdn, *sorted(member.fqdn for member in pool.front_ends))
         need("sip", front_end.host, (pool.fqdn, *members), 1, "SIP with the platform")

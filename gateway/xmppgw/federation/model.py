@@ -308,6 +308,13 @@ class Certificates(Part):
     """the edges' external names, seen by partners"""
     internal: InternalIssuer
     """the link and the SIP legs"""
+    link: InternalIssuer | None = None
+    """the link, where it has an authority of its own: that one can be rolled over without asking the SIP platform"""
+
+    @property
+    def of_link(self) -> InternalIssuer:
+        """Who signs the certificates of the link."""
+        return self.link or self.internal
 
 
 class Tsig(Part):

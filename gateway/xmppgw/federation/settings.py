@@ -141,10 +141,11 @@ def _front_end(federation: Federation, host: str) -> tuple[Pool, FrontEnd]:
 
 
 def _private_certificate(federation: Federation, name: str) -> dict[str, Json]:
+    issuer = federation.certificates.of_link if name == "link" else federation.certificates.internal
     return {
         "certificate": f"{TLS_DIRECTORY}/{name}.crt",
         "key": f"{TLS_DIRECTORY}/{name}.key",
-        "ca": authority_file(federation.certificates.internal.authority),
+        "ca": authority_file(issuer.authority),
     }
 
 

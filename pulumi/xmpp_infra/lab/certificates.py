@@ -8,7 +8,13 @@ from pulumi import ResourceOptions
 from xmpp_infra.lab.content import CertificateSpec
 from xmpp_infra.lab.resources import Certificate, CertificateAuthority, SshKey
 
-AUTHORITIES = {"public": "Lab Public CA (stands for public CAs)", "private": "Lab Private CA (the organisation's own)"}
+AUTHORITIES = {
+    "public": "Lab Public CA (stands for public CAs)",
+    "private": "Lab Private CA (the organisation's own)",
+    "link": "Lab Link CA (between our own daemons)",
+}
+NOT_ON_STAND_INS = frozenset({"link"})
+"""Whom no stand-in trusts; the gateway's roles put it on the gateway's hosts, and roll it over there."""
 
 
 class LabCertificates(pulumi.ComponentResource):

@@ -9,7 +9,7 @@ from lab_provider import firewall as firewall_rules
 from lab_provider import image
 from xmpp_infra.config import StackConfig
 from xmpp_infra.lab import people, servers
-from xmpp_infra.lab.certificates import LabCertificates
+from xmpp_infra.lab.certificates import NOT_ON_STAND_INS, LabCertificates
 from xmpp_infra.lab.content import FileSpec, HostContent
 from xmpp_infra.lab.dns import record_sets
 from xmpp_infra.lab.network import LabNetwork
@@ -73,7 +73,11 @@ class LabHosts(pulumi.ComponentResource):
     ) -> None:
         super().__init__("xmppgw:lab:Hosts", name, None, opts)
         child = ResourceOptions(parent=self, depends_on=[network.network])
-        authorities = {name: authority.fingerprint for name, authority in certificates.authorities.items()}
+        authorities = {
+            name: authority.fingerprint
+            for name, authority in certificates.authorities.items()
+            if name not in NOT_ON_STAND_INS
+        }
         self.hosts: dict[str, Host] = {}
         for host, wanted in config.hosts.items():
             carried = contents[host]

@@ -62,6 +62,7 @@ class World:
         self.folder = folder
         an_authority(folder / "ca" / "public")
         an_authority(folder / "ca" / "private")
+        an_authority(folder / "ca" / "link")
         a_wheelhouse(folder / "wheels")
         self.document = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
         self.federation = self.document["federation"]
@@ -108,7 +109,7 @@ class World:
                 "dns_writer": ["fe1"],
             },
             roles=str(ROOT / "roles"),
-            authorities={name: str(self.folder / "ca" / name) for name in ("public", "private")},
+            authorities={name: str(self.folder / "ca" / name) for name in ("public", "private", "link")},
             wheelhouse=str(self.folder / "wheels"),
             folder=self.folder,
             problems=problems,

@@ -19,6 +19,7 @@ class ActionModule(MigrationAction):
             name: item
             for name, item in everything["certificates"].items()
             if (args.get("step") is None or item["step"] == int(args["step"]))
+            and (args.get("up_to") is None or item["step"] <= int(args["up_to"]))
             and (not args.get("names") or name in args["names"])
             and (not args.get("issuers") or item["issuer"] in args["issuers"])
         }

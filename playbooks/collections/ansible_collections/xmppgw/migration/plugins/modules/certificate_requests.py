@@ -13,6 +13,9 @@ options:
   step:
     description: Only certificates that this step makes.
     type: int
+  up_to:
+    description: Only certificates that this step or an earlier one makes.
+    type: int
   names:
     description: Only certificates of these names (C(public), C(link), C(sip)).
     type: list

@@ -11,9 +11,12 @@ description:
     Carries the wheels over and installs them, if this release is not the current one.
 options:
   user:
-    description: 'System user that the daemon runs as.'
+    description: "System user that the daemon runs as; by default that of the host's kind."
     type: str
-    required: true
+  switch:
+    description: Make it the current release. Otherwise it is only put beside it.
+    type: bool
+    default: true
   wheelhouse:
     description: 'Folder with the wheels; C(migration_wheelhouse) by default.'
     type: path

@@ -26,6 +26,10 @@ options:
     description: System user that the daemon runs as.
     type: str
     required: true
+  switch:
+    description: Make it the current release. Otherwise it is only put beside it.
+    type: bool
+    default: true
   prefix:
     description: Where releases are installed.
     type: path
@@ -58,7 +62,11 @@ import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible_collections.xmppgw.migration.plugins.module_utils import host_reading, host_writing  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
+    host_reading,
+    host_writing,
+    release_switching,
+)
 
 PIP_WHEELS = Path("/usr/share/python-wheels")
 """Where Debian keeps the wheels that its venv module installs from (package python3-pip-whl)."""
@@ -88,14 +96,6 @@ def build(folder, archive, marker):
     (folder / "release.json").write_text(json.dumps(marker) + "\n", encoding="utf-8")
 
 
-def switch(prefix, folder):
-    """Point the `current` link at the release atomically."""
-    link = prefix / ".current-new"
-    link.unlink(missing_ok=True)
-    link.symlink_to(folder.name)
-    link.replace(prefix / "current")
-
-
 def main():
     """Run the module."""
     module = AnsibleModule(
@@ -104,14 +104,16 @@ def main():
             "wheels": {"type": "str", "required": True},
             "archive": {"type": "path"},
             "user": {"type": "str", "required": True},
+            "switch": {"type": "bool", "default": True},
             "prefix": {"type": "path", "default": "/opt/xmppgw"},
         },
         supports_check_mode=True,
     )
     wanted = module.params
     prefix = Path(wanted["prefix"])
-    folder = prefix / f"{wanted['version']}+{wanted['wheels'][:12]}"
-    present = host_reading.release(prefix) == (wanted["version"], wanted["wheels"])
+    folder = release_switching.folder_of(prefix, wanted["version"], wanted["wheels"])
+    current = host_reading.release(prefix) == (wanted["version"], wanted["wheels"])
+    present = current if wanted["switch"] else (folder / "release.json").exists()
     changed = False
     try:
         if not module.check_mode and (present or wanted["archive"]):
@@ -119,9 +121,12 @@ def main():
         if not present and wanted["archive"] and not module.check_mode:
             host_writing.ensure_folder(prefix)
             if not (folder / "release.json").exists():
+                changed = True
                 build(folder, wanted["archive"], {key: wanted[key] for key in ("version", "wheels")})
-            switch(prefix, folder)
-            changed = present = True
+            if wanted["switch"]:
+                release_switching.point(prefix, "current", folder.name)
+                changed = True
+            present = True
     except host_writing.WriteError as problem:
         module.fail_json(msg=f"[migration-install] {problem}", code="migration-install")
     finally:

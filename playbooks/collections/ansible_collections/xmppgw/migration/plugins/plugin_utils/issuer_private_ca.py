@@ -71,7 +71,7 @@ def issue(request_pem, wanted, authority, now):
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in wanted["names"]]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([judging.USAGES[usage] for usage in wanted["usages"]]), critical=False)
-        .add_extension(_signing_only(), critical=True)
+        .add_extension(signing_only(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_certificate.public_key()), critical=False
@@ -82,7 +82,8 @@ def issue(request_pem, wanted, authority, now):
     return (certificate.public_bytes(pem) + authority_certificate.public_bytes(pem)).decode()
 
 
-def _signing_only(*, authority=False):
+def signing_only(*, authority=False):
+    """Return the key usage of a leaf, or of an authority."""
     return x509.KeyUsage(
         digital_signature=not authority,
         content_commitment=False,

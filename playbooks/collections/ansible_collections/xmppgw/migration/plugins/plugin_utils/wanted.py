@@ -112,14 +112,21 @@ def release(wheelhouse):
 
 
 def authority_certificate(authorities, name):
-    """Return the PEM certificate of a named authority; `authorities` maps names to folders with ca.pem."""
+    """Return the PEM of a named authority; `authorities` maps names to folders with ca.pem.
+
+    While it is rolled over (authority_rollover) two are trusted; the one that signs comes first.
+    """
     folder = authorities.get(name)
     if folder is None:
         raise WantedError(f"no folder is configured for the certificate authority {name!r} (migration_authorities)")
+    folder = Path(folder)
+    others = [folder / phase / "ca.pem" for phase in ("next", "previous")]
     try:
-        return (Path(folder) / "ca.pem").read_text(encoding="ascii")
-    except OSError as error:
+        texts = [path.read_text(encoding="ascii") for path in (folder / "ca.pem", *filter(Path.exists, others))]
+    except (OSError, ValueError) as error:
         raise WantedError(f"certificate authority {name!r}: {error}") from error
+    # In the middle of the switch the next one is the present one already.
+    return "".join(dict.fromkeys(texts))
 
 
 def roots(authorities, item):
@@ -153,7 +160,11 @@ def wanted_host(document, host, *, roles, authorities, release_wanted):
     }
     issuers = document.federation.certificates
     # A public authority is in the system's trust; only those of our own are named.
-    of_ours = {issuers.internal.authority, issuers.public.authority if kind == "edge" else None}
+    of_ours = {
+        issuers.internal.authority,
+        issuers.of_link.authority,
+        issuers.public.authority if kind == "edge" else None,
+    }
     names = {name for name in of_ours if name is not None}
     for name in sorted(names):
         files[f"/etc/xmppgw/ca/{name}.pem"] = {facts["step"]: file(authority_certificate(authorities, name), 0o644)}
