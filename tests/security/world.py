@@ -55,6 +55,7 @@ from xmppgw.xmpp.stream import (
     Output,
     PeerPolicy,
     SendData,
+    SendReply,
     StanzaReceived,
     StartTls,
     TlsFacts,
@@ -64,6 +65,8 @@ from xmppgw.xmpp.stream import (
 Found = TypeVar("Found")
 PATIENCE = 20.0
 OWN = "corp.example"
+#: A second domain of ours, for the tests that want one.
+BRANCH = "branch.example"
 
 
 class Happenings:
@@ -219,6 +222,9 @@ class Leg:
                     self.obey(self.machine.certificate_verified(verdict, self._loop.time()))
                 case CheckDialback(request=request):
                     self._partner.ask(self, request)
+                case SendReply(element=element):
+                    if self._partner.answers_pings_on is not None:
+                        self._partner.answers_pings_on.send(element)
                 case StanzaReceived(stanza=stanza):
                     self._partner.stanzas.add(stanza)
                 case Closed():
@@ -251,8 +257,10 @@ class FakePartner:
         self.secret = secrets.token_hex(32)
         self.stanzas = Happenings()
         self.legs: list[Leg] = []
+        #: The stream on which its server answers pings and refusals.
+        self.answers_pings_on: Leg | None = None
         #: Whose streams it takes.
-        self.takes = frozenset({OWN})
+        self.takes = frozenset({OWN, BRANCH})
         self.port = 0
         self._world = world
         self._server: asyncio.Server | None = None
@@ -502,7 +510,7 @@ class World:
         }
         self.message_ttl = 3600.0
         self.policy = {"enable_federation_access": True, "enable_xmpp_access": True}
-        self._edge_certificate = self.public.issue("edge1", [OWN, "edge1.corp.example"], client=False)
+        self._edge_certificate = self.public.issue("edge1", [OWN, BRANCH, "edge1.corp.example"], client=False)
         self._edge_link = self.private.issue("edge1-int", ["edge1-int.corp.example"])
         self._front_end_link = self.private.issue("fe1", ["fe1.corp.example", "fe-pool.corp.example"])
         self.secret_file = folder / "dialback.secret"
@@ -510,6 +518,8 @@ class World:
         self.partners: list[dict[str, Any]] = []
         #: Keys of edge.json that a test wants different.
         self.edge_changes: dict[str, Any] = {}
+        #: The same of frontend.json.
+        self.front_end_changes: dict[str, Any] = {}
         self._edge_port = 0
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._link_port = int(free.getsockname()[1])
@@ -595,7 +605,7 @@ class World:
             "control_socket": str(self.folder / "frontend.sock"),
             "limits": self.front_end_limits,
         }
-        return msgspec.json.encode({**settings, **changes})
+        return msgspec.json.encode({**settings, **self.front_end_changes, **changes})
 
     async def start_edge(self) -> None:
         log = Log("edge", "edge1", output=self.edge_journal)

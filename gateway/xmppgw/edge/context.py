@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from xmppgw.edge.driver import PublicTls
 from xmppgw.edge.partners import PartnerTable
 from xmppgw.edge.phases import PhaseTable
+from xmppgw.edge.pings import Pings
 from xmppgw.edge.settings import EdgeSettings
 from xmppgw.edge.streams import Admission, StreamRegistry
 from xmppgw.telemetry.correlation import Correlations
@@ -62,6 +63,7 @@ class EdgeContext:
         self.clock = clock
         self.correlations = Correlations()
         self.registry = StreamRegistry()
+        self.pings = Pings()
         self.admission = Admission(
             settings.limits.preauthentication_per_address, settings.limits.preauthentication_total
         )

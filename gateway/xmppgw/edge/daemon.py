@@ -1,4 +1,4 @@
-"""The edge as a whole: started, reloaded, drained, stopped, and what the control socket can ask of it.
+"""The edge as a whole: started, reloaded, drained, stopped.
 
 Called by `edge.main` and by tests, which run it inside their own event loop. Wires the parts together; every decision
 is theirs.
@@ -7,15 +7,14 @@ is theirs.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from xmppgw.edge.arrival import accept
+from xmppgw.edge.commands import Commands, until
 from xmppgw.edge.context import EdgeContext
 from xmppgw.edge.dialback import DialbackChecker
 from xmppgw.edge.dialing import Dialer
@@ -24,12 +23,12 @@ from xmppgw.edge.inbound import InboundStream
 from xmppgw.edge.links import LinkHub
 from xmppgw.edge.outbound import OutboundStreams
 from xmppgw.edge.partners import PartnerTable
-from xmppgw.edge.phases import PHASES, PhaseTable
+from xmppgw.edge.phases import PhaseTable
 from xmppgw.edge.relay import VerifyRelay
 from xmppgw.edge.resolver import Resolver
 from xmppgw.edge.settings import EdgeSettings
 from xmppgw.edge.splice import Splices
-from xmppgw.telemetry.control import ControlRefusal, ControlServer, Json, Request
+from xmppgw.telemetry.control import ControlServer
 from xmppgw.telemetry.http import TelemetryServer
 from xmppgw.telemetry.log import Log
 from xmppgw.telemetry.metrics import Metrics
@@ -38,8 +37,6 @@ from xmppgw.tls.context import mutual_context, s2s_context
 from xmppgw.tls.identity import read_file
 from xmppgw.tls.reload import ReloadableContext
 from xmppgw.tls.verify import TrustStore
-from xmppgw.xmpp.address import AddressError, prepare_domain
-from xmppgw.xmpp.stream import DialbackRequest
 
 #: Connections that the kernel queues while we are busy or being restarted.
 BACKLOG = 512
@@ -66,18 +63,7 @@ class Edge:
         self._sockets = list(sockets)
         self._servers: list[asyncio.Server] = []
         self._telemetry = TelemetryServer(self.metrics.exposition, self._health)
-        self._control = ControlServer(
-            {
-                "status": self._status,
-                "streams": self._streams,
-                "connect": self._connect,
-                "close": self._close,
-                "phases": self._phases,
-                "phase": self._phase,
-                "relay_check": self._relay_check,
-                "drain": self._drain_command,
-            }
-        )
+        self._control = ControlServer(Commands(self.context, self.drain).table())
         self._link_context: ReloadableContext | None = None
         self._draining: asyncio.Task[bool] | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -195,10 +181,10 @@ class Edge:
                 stream.close(None, "the edge is shutting down")
         context.outbound.close_all()
         deadline = time.monotonic() + limits.drain_seconds
-        complete = await _until(lambda: len(context.registry) == 0, deadline)
+        complete = await until(lambda: len(context.registry) == 0, deadline)
         complete &= await self._end_splices(deadline)
         # What the partners sent until they closed has to be in the front end's store before we may go.
-        complete &= await _until(lambda: context.hub.unacknowledged == 0, deadline)
+        complete &= await until(lambda: context.hub.unacknowledged == 0, deadline)
         write = self._log.info if complete else self._log.warning
         write("drained", complete=complete, unacknowledged=context.hub.unacknowledged, streams=len(context.registry))
         return complete
@@ -288,133 +274,6 @@ class Edge:
             "taking_work": not context.draining,
         }
 
-    # Commands.
-
-    async def _status(self, request: Request) -> dict[str, Json]:
-        context = self.context
-        settings = context.settings
-        facts = context.registry.facts()
-        links: list[Json] = [*context.hub.describe()]
-        return {
-            "daemon": "edge",
-            "node": settings.node,
-            "federation_enabled": settings.federation_enabled,
-            "draining": context.draining,
-            "partners": len(settings.partners),
-            "links": links,
-            "streams": {
-                "in": sum(each.direction == "in" for each in facts),
-                "out": sum(each.direction == "out" for each in facts),
-                "unauthenticated": context.admission.waiting,
-                "spliced": len(context.splices),
-            },
-            "unacknowledged": context.hub.unacknowledged,
-            "waiting": context.outbound.waiting(),
-            "reading_paused": context.hub.holding,
-            "certificate": (
-                {
-                    "fingerprint": context.tls.context.identity.fingerprint,
-                    "not_after": context.tls.context.identity.not_after.isoformat(),
-                }
-                if context.tls is not None
-                else None
-            ),
-        }
-
-    async def _streams(self, request: Request) -> dict[str, Json]:
-        """Streams that we answer, and connections that are joined to the legacy gateway (method `spliced`)."""
-        context = self.context
-        return {"streams": [asdict(each) for each in (*context.registry.facts(), *context.splices.facts())]}
-
-    async def _phases(self, request: Request) -> dict[str, Json]:
-        """Which gateway answers each partner; `since` is null for one that has never been switched."""
-        context = self.context
-        found: dict[str, Json] = {}
-        for domain, _ in sorted(context.partners.labels()):
-            known = context.phases.of(domain)
-            found[domain] = {"phase": context.phases.phase(domain), "since": known.since if known else None}
-        return {"default": context.phases.default, "phases": found}
-
-    async def _phase(self, request: Request) -> dict[str, Json]:
-        """Switch a partner or take it back. Connections that are open stay where they are."""
-        context = self.context
-        domain = _domain(request, "partner", None)
-        phase = PHASES.get(str(request.get("phase")))
-        if phase is None:
-            raise ControlRefusal("phase is legacy or gateway")
-        partner = context.partners.find(domain)
-        if partner is None:
-            raise ControlRefusal(f"{domain} is not a partner, or federation is not enabled", {"code": "phase-partner"})
-        if context.settings.legacy is None and phase == "legacy":
-            raise ControlRefusal("no legacy gateway is configured", {"code": "phase-no-legacy"})
-        try:
-            changed = context.phases.set(partner.domain, phase, context.clock(), context.partners)
-        except OSError as error:
-            facts: dict[str, Json] = {"code": "phases-unwritable"}
-            raise ControlRefusal(f"the phases cannot be kept: {error}", facts) from None
-        if changed:
-            self._log.info("phase-changed", remote=partner.domain, phase=phase)
-        return {"changed": changed}
-
-    async def _relay_check(self, request: Request) -> dict[str, Json]:
-        """Ask the legacy gateway about a key that nobody made: it has to say `invalid`, or dialback stops with it."""
-        context = self.context
-        remote = _domain(request, "partner", None)
-        local = _domain(request, "local", next(iter(sorted(context.partners.own_domains))))
-        if context.settings.legacy is None:
-            raise ControlRefusal("no legacy gateway is configured", {"code": "phase-no-legacy"})
-        if not context.relay.possible(local, remote):
-            raise ControlRefusal(f"{remote} is not a partner of {local} that may use dialback", {"code": "relay-pair"})
-        wrong = DialbackRequest(remote, local, secrets.token_urlsafe(24), secrets.token_hex(32))
-        answer = await context.relay.ask(wrong)
-        return {"answer": answer.outcome.value, "reason": answer.text, "condition": answer.condition}
-
-    async def _connect(self, request: Request) -> dict[str, Json]:
-        context = self.context
-        remote = _domain(request, "partner", None)
-        local = _domain(request, "local", next(iter(sorted(context.partners.own_domains))))
-        if context.partners.policy(local, remote) is None:
-            reason = f"{remote} is not a partner of {local}, or federation is not enabled"
-            raise ControlRefusal(reason, {"stage": "policy"})
-        attempt = await context.outbound.connect(local, remote)
-        if attempt.stream is None:
-            facts: dict[str, Json] = {"stage": attempt.stage, "condition": attempt.condition}
-            raise ControlRefusal(f"{attempt.condition}: {attempt.text}", facts)
-        stream = attempt.stream.stream
-        method = stream.method.value
-        outcome = "S" if method == "external" else "T" if stream.encrypted else "C"
-        return {
-            "outcome": outcome,
-            "reason": f"{method} over {'TLS' if stream.encrypted else 'TCP'}",
-            "method": method,
-            "encrypted": stream.encrypted,
-            "address": attempt.stream.connection.peer_address,
-            "local": local,
-            "remote": remote,
-        }
-
-    async def _close(self, request: Request) -> dict[str, Json]:
-        context = self.context
-        remote = _domain(request, "partner", None)
-        direction = request.get("direction", "both")
-        if direction not in {"in", "out", "both"}:
-            raise ControlRefusal("direction is in, out or both")
-        partner = context.partners.find(remote)
-        domains = partner.domains if partner is not None else (remote,)
-        streams = [
-            stream
-            for stream in context.registry
-            if any(facts.remote in domains and direction in {facts.direction, "both"} for facts in stream.describe())
-        ]
-        for stream in streams:
-            stream.close(None, "closed by the operator")
-        deadline = time.monotonic() + context.settings.limits.close_seconds + 1
-        gone = await _until(lambda: all(stream.closed is not None for stream in streams), deadline)
-        return {"closed": len(streams), "complete": gone}
-
-    async def _drain_command(self, request: Request) -> dict[str, Json]:
-        return {"complete": await self.drain()}
-
 
 def load_public(settings: EdgeSettings) -> tuple[PublicTls | None, str]:
     """Load certificate, trust and dialback secret. Raises SettingsProblem or CertificateProblem."""
@@ -460,22 +319,3 @@ def check(settings: EdgeSettings) -> None:
     PhaseTable(settings)
     load_public(settings)
     link_context(settings)
-
-
-def _domain(request: Request, name: str, default: str | None) -> str:
-    value = request.get(name, default)
-    if not isinstance(value, str):
-        raise ControlRefusal(f"{name} is missing")
-    try:
-        return prepare_domain(value)
-    except AddressError as error:
-        raise ControlRefusal(f"{name}: {value!r} is not a domain: {error}") from None
-
-
-async def _until(condition: Callable[[], bool], deadline: float) -> bool:
-    """Wait for `condition`, looking every 20 ms: it depends on many parts, and only a drain waits for it."""
-    while not condition():
-        if time.monotonic() >= deadline:
-            return False
-        await asyncio.sleep(0.02)
-    return True

@@ -9,7 +9,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from OpenSSL import SSL
 
@@ -36,6 +36,9 @@ from xmppgw.xmpp.stream import (
     TlsFacts,
     VerifyCertificate,
 )
+
+if TYPE_CHECKING:
+    from xmppgw.edge.context import EdgeContext
 
 Machine: TypeAlias = IncomingStream | OutgoingStream
 #: What a stream says to the part of the edge that owns it.
@@ -70,6 +73,28 @@ class PublicTls:
         own = partner.settings.authority
         trust = self.trust if own is None else self.authorities[own]
         return verify_server(chain, domain, datetime.now(UTC), trust, pins=partner.settings.pins)
+
+
+def log_closed(
+    edge: EdgeContext, driver: StreamDriver, closed: Closed, *, local: str | None, remote: str | None
+) -> None:
+    """Write the one line about a stream that has ended, and count it."""
+    direction = "in" if isinstance(driver.machine, IncomingStream) else "out"
+    edge.counters.closed.labels(direction, closed.origin.value, closed.condition or "none").inc()
+    write = edge.log.info if closed.graceful or closed.authorised else edge.log.warning
+    write(
+        "stream-closed",
+        direction=direction,
+        remote=remote,
+        local=local,
+        address=driver.connection.peer_address,
+        origin=closed.origin.value,
+        condition=closed.condition,
+        reason=closed.text,
+        graceful=closed.graceful,
+        authenticated=closed.authorised,
+        stanzas=driver.machine.stanzas,
+    )
 
 
 class StreamDriver(ABC):

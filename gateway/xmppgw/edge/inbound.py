@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 
 from xmppgw.edge.context import EdgeContext, monotonic_to_epoch
-from xmppgw.edge.driver import Event, PublicTls, StreamDriver
+from xmppgw.edge.driver import Event, PublicTls, StreamDriver, log_closed
 from xmppgw.edge.partners import Partner
 from xmppgw.edge.streams import StreamFacts, network_of
 from xmppgw.link.connection import Connection
@@ -115,24 +115,10 @@ class InboundStream(StreamDriver):
         if self._waiting:
             self._waiting = False
             edge.admission.release(self._network)
-        edge.registry.remove(self, edge.partners.own_domains)
-        edge.counters.closed.labels("in", closed.origin.value, closed.condition or "none").inc()
-        write = edge.log.info if closed.graceful or closed.authorised else edge.log.warning
+        edge.registry.remove(self)
         if not closed.graceful and not closed.authorised:
             edge.counters.refused.labels(closed.condition or closed.origin.value).inc()
-        write(
-            "stream-closed",
-            direction="in",
-            remote=self._stream.remote,
-            local=self._stream.local,
-            address=self.connection.peer_address,
-            origin=closed.origin.value,
-            condition=closed.condition,
-            reason=closed.text,
-            graceful=closed.graceful,
-            authenticated=closed.authorised,
-            stanzas=self._stream.stanzas,
-        )
+        log_closed(edge, self, closed, local=self._stream.local, remote=self._stream.remote)
 
     def _authorised(self, pair: Pair, method: str, encrypted: bool) -> None:
         edge = self._edge
@@ -166,6 +152,8 @@ class InboundStream(StreamDriver):
         stanza = event.stanza
         label = edge.counters.partners.label(event.pair.sender)
         edge.counters.stanzas_in.labels(label, stanza.kind).inc()
+        if edge.pings.answered(event.pair, stanza):
+            return
         if stanza.kind == "presence":
             # Presence of any type is ignored and counted in this release; the front end has no use for it.
             return

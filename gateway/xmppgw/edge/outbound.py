@@ -15,7 +15,7 @@ from typing import Literal
 
 from xmppgw.edge.context import EdgeContext, monotonic_to_epoch
 from xmppgw.edge.dialing import CannotConnect, Dialer
-from xmppgw.edge.driver import Event, PublicTls, StreamDriver
+from xmppgw.edge.driver import Event, PublicTls, StreamDriver, log_closed
 from xmppgw.edge.partners import Partner
 from xmppgw.edge.streams import StreamFacts
 from xmppgw.link.connection import Connection
@@ -145,22 +145,8 @@ class CarrierStream(StreamDriver):
     def over(self, closed: Closed) -> None:
         """Count it, say why, tell the lane."""
         edge = self._lane.edge
-        edge.registry.remove(self, edge.partners.own_domains)
-        edge.counters.closed.labels("out", closed.origin.value, closed.condition or "none").inc()
-        write = edge.log.info if closed.graceful or closed.authorised else edge.log.warning
-        write(
-            "stream-closed",
-            direction="out",
-            remote=self._lane.remote,
-            local=self._lane.local,
-            address=self.connection.peer_address,
-            origin=closed.origin.value,
-            condition=closed.condition,
-            reason=closed.text,
-            graceful=closed.graceful,
-            authenticated=closed.authorised,
-            stanzas=self._stream.stanzas,
-        )
+        edge.registry.remove(self)
+        log_closed(edge, self, closed, local=self._lane.local, remote=self._lane.remote)
         if not self.ready.done():
             self.ready.set_result(closed)
         self.gone.set_result(None)

@@ -87,7 +87,8 @@ class StreamRegistry:
     """All streams with at least one authorised pair, and inbound ones on their way there."""
 
     def __init__(self) -> None:
-        self._streams: dict[LiveStream, set[Pair]] = {}
+        #: Of each stream: its pairs, each with the partner's half of it.
+        self._streams: dict[LiveStream, dict[Pair, str]] = {}
         self._per_remote: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -95,19 +96,18 @@ class StreamRegistry:
 
     def add(self, stream: LiveStream) -> None:
         """A stream begins."""
-        self._streams.setdefault(stream, set())
+        self._streams.setdefault(stream, {})
 
     def authorised(self, stream: LiveStream, pair: Pair, remote: str) -> None:
         """A pair was authorised; `remote` is the partner's half of it."""
-        pairs = self._streams.setdefault(stream, set())
+        pairs = self._streams.setdefault(stream, {})
         if pair not in pairs:
-            pairs.add(pair)
+            pairs[pair] = remote
             self._per_remote[remote] += 1
 
-    def remove(self, stream: LiveStream, own_domains: frozenset[str]) -> None:
+    def remove(self, stream: LiveStream) -> None:
         """A stream is over."""
-        for pair in self._streams.pop(stream, ()):
-            remote = pair.receiver if pair.sender in own_domains else pair.sender
+        for remote in self._streams.pop(stream, {}).values():
             self._per_remote[remote] -= 1
             if self._per_remote[remote] <= 0:
                 del self._per_remote[remote]

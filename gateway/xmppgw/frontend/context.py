@@ -17,6 +17,8 @@ from xmppgw.store.interface import Item, Operation, Store, StoreProblem
 from xmppgw.telemetry.correlation import Correlations
 from xmppgw.telemetry.log import Log
 from xmppgw.telemetry.metrics import Metrics
+from xmppgw.xmpp.parser import StanzaReader
+from xmppgw.xmpp.stream import StreamLimits
 
 if TYPE_CHECKING:
     from xmppgw.frontend.links import Links
@@ -61,6 +63,8 @@ class FrontEndContext:
         self.counters.partners.configure(self.rules.labels())
         self.clock = clock
         self.correlations = Correlations()
+        #: One parser for all stanzas that are read one by one; making one costs more than using it.
+        self.reader = StanzaReader(StreamLimits())
         self.draining = False
         #: Set when the store fails: the daemon has to stop.
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from xmppgw.frontend.context import FrontEndContext
 from xmppgw.frontend.payloads import OutgoingKept, StanzaKept, keep
-from xmppgw.frontend.returns import notice_item, sip_lane, xmpp_item, xmpp_lane
+from xmppgw.frontend.returns import notice_item, sip_lane, stanza_of, xmpp_item, xmpp_lane
 from xmppgw.frontend.sip_lanes import adopt, adopted
 from xmppgw.link.messages import StanzaArrived
 from xmppgw.sip.message import Field, Request
@@ -32,9 +32,7 @@ from xmppgw.translate.messages import (
 )
 from xmppgw.translate.neutral import Failure, Message
 from xmppgw.xmpp.element import Element, SerialisationError
-from xmppgw.xmpp.parser import StanzaReader
-from xmppgw.xmpp.stanza import FatalStanzaError, Stanza, StanzaError, read_stanza
-from xmppgw.xmpp.stream import StreamLimits
+from xmppgw.xmpp.stanza import FatalStanzaError, Stanza, StanzaError
 
 #: (status, headers) of the answer to a SIP request.
 Answer = Callable[[int, tuple[Field, ...]], None]
@@ -48,7 +46,6 @@ class Intake:
     def __init__(self, gateway: FrontEndContext) -> None:
         self._gateway = gateway
         self._policy = StanzaPolicy()
-        self._reader = StanzaReader(StreamLimits())
 
     # From partners.
 
@@ -71,7 +68,7 @@ class Intake:
     def _decide(self, arrived: StanzaArrived) -> tuple[tuple[Item, ...], bytes | None]:
         gateway = self._gateway
         try:
-            stanza = read_stanza(self._reader.read(arrived.data))
+            stanza = stanza_of(gateway, arrived.data)
         except (StanzaError, FatalStanzaError, ValueError) as error:
             self._fault(arrived, "unreadable", str(error))
             return (), None

@@ -12,24 +12,20 @@ from xmppgw.translate.errors import one_line
 from xmppgw.translate.messages import error_stanza
 from xmppgw.translate.neutral import Failure
 from xmppgw.xmpp.element import Element
-from xmppgw.xmpp.parser import parse_stanza
 from xmppgw.xmpp.stanza import Stanza, read_stanza
-from xmppgw.xmpp.stream import StreamLimits
 
 #: An error that the partner does not take within this many seconds is of no use to anyone any more.
 ERROR_TTL_SECONDS = 900.0
 #: The same for a notice to a SIP user.
 NOTICE_TTL_SECONDS = 3600.0
 
-_LIMITS = StreamLimits()
 
+def stanza_of(gateway: FrontEndContext, data: bytes) -> Stanza:
+    """Read a stanza that an edge handed over, or that was checked when it was kept.
 
-def stanza_of(data: bytes) -> Stanza:
-    """Parse a stanza that was checked when it was kept, or that an edge handed over.
-
-    Raises ParseFailure, StanzaError, FatalStanzaError.
+    Raises ValueError (not one well-formed element within the limits), StanzaError or FatalStanzaError.
     """
-    return read_stanza(parse_stanza(data, _LIMITS))
+    return read_stanza(gateway.reader.read(data))
 
 
 def sip_lane(recipient: str) -> str:
@@ -138,7 +134,7 @@ def returned(gateway: FrontEndContext, item: Item, failure: Failure) -> tuple[It
                 at=now,
             ),
         )
-    stanza = stanza_of(kept(item.payload, StanzaKept).data)
+    stanza = stanza_of(gateway, kept(item.payload, StanzaKept).data)
     element = error_stanza(stanza, failure)
     if element is None:
         return ()

@@ -160,7 +160,7 @@ class SipLanes:
             return
         message = self._read.pop(item.id, None)
         if message is None:
-            decision = from_stanza(stanza_of(kept(item.payload, StanzaKept).data), StanzaPolicy())
+            decision = from_stanza(stanza_of(gateway, kept(item.payload, StanzaKept).data), StanzaPolicy())
             if not isinstance(decision, Deliver):
                 # Written by another version with other rules.
                 self._end(item, Failure("internal-server-error", "the message cannot be read any more"))

@@ -355,23 +355,6 @@ def error_stanza(stanza: Stanza, failure: Failure) -> Element | None:
     return reply
 
 
-def receipt_stanza(stanza: Stanza) -> Element | None:
-    """The receipt for a message that was delivered, or None where none was asked for (XEP-0184).
-
-    To be sent after a 200, never after a 202: that only says that the message was taken.
-    """
-    if (
-        stanza.id is None
-        or stanza.type in ("error", "groupchat")
-        or stanza.element.child("request", NS_RECEIPTS) is None
-    ):
-        return None
-    attributes = {"from": str(stanza.recipient), "to": str(stanza.sender)}
-    if "type" in stanza.element.attributes:
-        attributes["type"] = stanza.type
-    return Element("message", NS_SERVER, attributes, [Element("received", NS_RECEIPTS, {"id": stanza.id})])
-
-
 # ------------------------------------------------------------------------------------------------ SIP to XMPP
 
 
