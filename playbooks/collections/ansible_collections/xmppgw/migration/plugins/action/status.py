@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 from ansible.utils.display import Display
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import standing
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import standing, standing_text
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 display = Display()
@@ -17,12 +19,27 @@ class ActionModule(MigrationAction):
 
     def act(self, args, task_vars):
         """Print and return where the migration stands; write it to out/status.json."""
-        picture = self.picture(task_vars)
-        picture.environment.check_inventory()
-        status = standing.describe(picture)
+        environment = self.environment(task_vars)
+        environment.check_inventory()
+        seen, silent = self.observed(task_vars, environment)
+        status = standing.describe(environment, seen, time.time(), silent)
         folder = Path(self.setting(task_vars, "migration_output"))
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "status.json").write_text(json.dumps(status, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        for line in standing.lines(status):
+        temporary = folder / f".status.json.{os.getpid()}"
+        temporary.write_text(json.dumps(status, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.replace(folder / "status.json")
+        for line in standing_text.lines(status):
             display.display(line)
         return {"changed": False, "status": status}
+
+    def observed(self, task_vars, environment):
+        """Return (host to what was seen of it, host to why nothing was)."""
+        seen, silent = {}, {}
+        looked_at = ("front_ends", "edges", "platforms", "legacy_gateway", "dns_writer")
+        for host in sorted({host for group in looked_at for host in environment.groups.get(group, ())}):
+            found = task_vars["hostvars"][host].get("migration_seen") or {}
+            if "seen" in found:
+                seen[host] = found["seen"]
+            else:
+                silent[host] = str(found.get("msg") or "cannot be reached").strip().splitlines()[0]
+        return seen, silent

@@ -16,7 +16,11 @@ class ActionModule(MigrationAction):
         if args.get("undo"):
             return {"changed": False, "actions": [], "held": not run["undo"][str(number)]}
         actions = next((step["actions"] for step in run["plan"]["steps"] if step["number"] == number), [])
-        result = {"changed": False, "actions": actions, "held": str(number) not in run["pending"]}
+        hold = run["held"]
+        beyond = bool(hold) and number >= hold["step"] and not self.checking
+        result = {"changed": False, "actions": actions, "held": beyond or str(number) not in run["pending"]}
+        if hold and number == hold["step"]:
+            result["hold"] = hold["why"]
         if self.checking:
             result["changed"] = bool(actions)
             result["diff"] = planner.as_diff(actions)

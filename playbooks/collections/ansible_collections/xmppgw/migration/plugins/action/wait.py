@@ -8,8 +8,8 @@ from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import steps_file
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
-LINE_EVERY = 5.0
-"""Seconds between two lines of the countdown."""
+RENEW_EVERY = 240.0
+"""Seconds; the lock is granted for 900, so a run that waits for hours keeps it and one that dies gives it up."""
 
 display = Display()
 
@@ -32,16 +32,33 @@ class ActionModule(MigrationAction):
                 "failed": True,
                 "code": "migration-wait",
                 "msg": f"[migration-wait] {until - now:.0f} s would have to be waited ({reason}), the limit is "
-                "{limit:.0f} s. "
+                f"{limit:.0f} s. "
                 f"Run again in {until - now - limit:.0f} s.",
             }
         if self.checking or until <= now:
             return {"changed": False, "waited_s": 0.0}
         number = int(args["step"]) if args.get("step") else None
         steps_file.write("wait_started", number=number, reason=reason, seconds=round(until - now, 1))
+        renewed = 0.0
         while (left := until - time.time()) > 0:
+            if time.time() - renewed > RENEW_EVERY:
+                self.renew({"step": number, "reason": reason, "until": until}, task_vars)
+                renewed = time.time()
             display.display(f"      waiting {left:4.0f} s more: {reason}", color="cyan")
-            time.sleep(min(LINE_EVERY, left))
+            time.sleep(min(line_every(left), left))
         waited = round(time.time() - now, 2)
         steps_file.write("wait_finished", number=number, reason=reason, waited_s=waited)
         return {"changed": False, "waited_s": waited, "reason": reason}
+
+    def renew(self, doing, task_vars):
+        """Renew the run's lock, which says meanwhile what is waited for: where the task is delegated to its
+        authority."""
+        run = task_vars["hostvars"]["localhost"].get("migration") or {}
+        if "run" not in run or self._task.delegate_to != run["journal"]["authority"]:
+            return
+        self.remote("journal", {"lock": {**run["run"]["lock"], "doing": doing}}, task_vars)
+
+
+def line_every(left):
+    """Return the seconds between two lines of the countdown: a wait of an hour does not fill the screen."""
+    return 5.0 if left <= 60 else 30.0 if left <= 600 else 120.0

@@ -55,6 +55,7 @@ class CallbackModule(Default):
         self.begun = time.time()
         self.other_changed = 0
         self.failure = None
+        self.hold = None
 
     # Plays
 
@@ -139,6 +140,9 @@ class CallbackModule(Default):
     def v2_runner_on_ok(self, result):
         """Show what changed, and count."""
         facts = result.result
+        if facts.get("hold"):
+            self.hold = facts["hold"]
+            steps_file.write("hold", reason=self.hold)
         if self.current and self.current.state == "announced" and "held" in facts:
             self._begin(facts["held"])
             if facts.get("changed"):
@@ -221,6 +225,8 @@ class CallbackModule(Default):
             name = f"({stage.number}/6) {'Take back: ' if stage.undo else ''}{stage.name}"
             state = "" if stage.state == "done" else "  FAILED"
             lines.append(f"  {name:<58} {stage.changed:>7} {stage.duration:>6.1f} s {stage.waited:>6.1f} s{state}")
-        verdict = f"failed: {self.failure}" if failed else "done"
+        verdict = f"failed: {self.failure}" if failed else "stopped" if self.hold else "done"
+        if self.hold and not failed:
+            lines.append(f"  {self.hold}")
         lines.append(f"  {verdict}; changed={changed}; {total - waited:.1f} s of work, {waited:.1f} s of waiting")
         self._display.display("\n".join(lines), color=constants.COLOR_ERROR if failed else constants.COLOR_OK)

@@ -119,6 +119,10 @@ class History:
     """SRV owner domain to the TTL that stood before, while a change was announced but not noted as seen everywhere."""
     served: list = field(default_factory=list)
     """(name, TTL in seconds, epoch second of the last server that stopped serving it)."""
+    opened: set = field(default_factory=set)
+    """Steps that were opened and neither finished nor undone since."""
+    step_times: dict = field(default_factory=dict)
+    """Step to when it was last opened, finished or undone (as the journal writes times)."""
     accepted: dict = field(default_factory=dict)
     """Guard's code to {what was found: {by, why}} that somebody accepted (`-e accept`)."""
     confirmed: set = field(default_factory=set)
@@ -148,6 +152,9 @@ def read_history(records):
                 {action["id"]: action.get("after") for action in record["actions"]}
             )
         elif event == "step_opened":
+            if "step" in record:
+                history.opened.add(record["step"])
+                history.step_times[record["step"]] = record.get("time")
             ids = history.announced.setdefault(record["digest"], set())
             for action in record["actions"]:
                 ids.add(action["id"])
@@ -161,9 +168,13 @@ def read_history(records):
             history.confirmed.add(record["step"])
         elif event == "step_done":
             history.done.add(record["step"])
+            history.opened.discard(record["step"])
+            history.step_times[record["step"]] = record.get("time")
         elif event == "step_undone":
             history.done.discard(record["step"])
             history.confirmed.discard(record["step"])
+            history.opened.discard(record["step"])
+            history.step_times[record["step"]] = record.get("time")
             prefix = f"{record['step']}/"
             history.before = {key: value for key, value in history.before.items() if not key.startswith(prefix)}
             history.plans.clear()

@@ -73,6 +73,7 @@ def hold(folder, lock, holder_is_gone, now):
         mine = {key: value for key, value in lock.items() if key != "seconds"}
         mine["start"] = held["start"] if held and held["run"] == lock["run"] else now
         mine["expiry"] = now + float(lock["seconds"])
+        mine["renewed"] = now
         state_directory.write_lock(folder, mine)
     return granted, sentence
 

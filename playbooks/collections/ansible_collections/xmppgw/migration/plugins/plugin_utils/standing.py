@@ -1,99 +1,212 @@
-"""Where the migration stands, as data and as one screen of text.
+"""Where the migration stands, as data: from the journal and the lock, and beside it from what the hosts say themselves.
 
-Used by the action `status`. Pure: a Picture in, data and lines out.
+Used by the action `status`. It answers from whatever can be seen: during a run, beside a hung one, with hosts down.
+Pure: an Environment, observations and a moment in, data out.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, rrsets, whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, run_holds, whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import window
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_dns import SeenDns
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_state import SeenState
+
+BLANK_GATEWAY = {"control": {}}
 
 
-def describe(picture):
-    """Return where the migration stands as plain data."""
-    history = picture.history
-    plan = whole_plan.plan_of(picture)
-    homes = Counter(home for table in picture.platforms.tables("homing").values() for home in table.values())
-    platforms = len(picture.platforms.tables("homing"))
+def describe(environment, seen, now, silent):
+    """Return where the migration stands. `seen`: what the hosts that answered said; `silent`: host to why it did
+    not."""
+    state, state_problem = _state(environment, seen)
+    history, lock = (state.history, state.lock) if state else (None, None)
+    plan, unknown = _plan(environment, seen, now)
+    dns, dns_problem = _dns(environment, seen)
+    running = lock is not None and lock["expiry"] > now
     return {
         "schema": 1,
-        "steps": [
-            {
-                "number": step["number"],
-                "name": step["name"],
-                "done": step["number"] in history.done,
-                "open_actions": len(step["actions"]),
-            }
-            for step in plan["steps"]
-        ],
-        "users": {home: -(-count // platforms) for home, count in sorted(homes.items())},
-        "srv": {domain: picture.dns.rrset(domain) for domain in sorted(picture.dns.rrsets)},
-        "partners": [_partner(picture, partner) for partner in plan["partners"]],
-        "lock": picture.state.lock,
-        "journal": {
-            "records": len(picture.state.records),
-            "copy_lacks": len(picture.state.missing),
+        "hosts": {host: silent.get(host, "answers") for host in sorted({*seen, *silent})},
+        "problems": [problem for problem in (state_problem, unknown, dns_problem) if problem],
+        "steps": _steps(environment, history, plan, now, running=running),
+        "waves": _waves(history),
+        "users": _users(seen),
+        "srv": {} if dns is None else {domain: dns.rrset(domain) for domain in sorted(dns.rrsets)},
+        "partners": [_partner(environment, seen, partner, state, plan) for partner in environment.federation.partners],
+        "lock": lock,
+        "run": None if lock is None else _run(lock, now, running=running),
+        "wait": _wait(lock, now) if running else None,
+        "journal": None
+        if state is None
+        else {
+            "records": len(state.records),
+            "copy_lacks": len(state.missing),
             "last_run": history.runs[-1] if history.runs else None,
         },
     }
 
 
-def _partner(picture, planned):
-    domain = planned["domain"]
-    own = picture.environment.federation.own_domains[0]
+def _state(environment, seen):
+    """Return (SeenState, problem); read from the copy where the authority does not answer."""
+    holders = [host for host in (environment.authority, environment.copy) if "state" in seen.get(host, {})]
+    if not holders:
+        return None, f"the journal cannot be read: neither {environment.authority} nor {environment.copy} answers"
+    states = {host: {"state": seen[holders[0]]["state"]} for host in (environment.authority, environment.copy)}
+    states |= {host: {"state": seen[host]["state"]} for host in holders}
+    problem = "" if len(holders) == 2 or environment.copy == environment.authority else f"read from {holders[0]} alone"
+    try:
+        return SeenState(environment, states, take_over=environment.copy), problem
+    except PictureError as error:
+        return None, f"[{error.code}] {error.text}"
+
+
+def _plan(environment, seen, now):
+    """Return (the plan of what is left, why it cannot be made)."""
+    try:
+        return whole_plan.plan_of(Picture(environment, seen, now, take_over=environment.copy)), ""
+    except KeyError as missing:
+        return None, f"what is left to do is unknown: nothing was heard of {missing.args[0]}"
+    except PictureError as error:
+        return None, f"what is left to do is unknown: [{error.code}] {error.text}"
+
+
+def _dns(environment, seen):
+    try:
+        return SeenDns(environment, seen), ""
+    except KeyError:
+        return None, f"{environment.dns_writer} does not answer, so no name server was asked"
+    except PictureError as error:
+        return None, error.text
+
+
+def _steps(environment, history, plan, now, *, running):
+    found = []
+    holds = {}
+    if history is not None:
+        picture_window = _window(environment, now)
+        holds = run_holds.holds(environment.federation, history, (), picture_window)
+    for number, name in planner.NAMES.items():
+        actions = None
+        if plan is not None:
+            actions = next(len(step["actions"]) for step in plan["steps"] if step["number"] == number)
+        found.append(
+            {
+                "number": number,
+                "name": name,
+                "state": _step_state(history, number, running=running),
+                "done": history is not None and number in history.done,
+                "since": None if history is None else history.step_times.get(number),
+                "open_actions": actions,
+                "hold": holds.get(number),
+            }
+        )
+    return found
+
+
+def _window(environment, now):
+    described = environment.federation.maintenance_window
+    if described is None:
+        return window.Window(now=now)
+    return window.Window(described.opens.timestamp(), described.closes.timestamp(), now)
+
+
+def _step_state(history, number, *, running):
+    if history is None:
+        return "unknown"
+    if number in history.opened:
+        return "running" if running else "interrupted"
+    return "done" if number in history.done else "open"
+
+
+def _waves(history):
+    """Return the waves of users that the journal knows; a role that moves users writes them."""
+    waves = getattr(history, "waves", None) or {}
+    return [{"name": name, **wave} for name, wave in sorted(waves.items())] if isinstance(waves, dict) else list(waves)
+
+
+def _users(seen):
+    """Return {home: users} over the platforms that answered."""
+    tables = [host["platform"]["homing"] for host in seen.values() if host.get("platform")]
+    homes = Counter(home for table in tables for home in table.values())
+    return {home: -(-count // len(tables)) for home, count in sorted(homes.items())}
+
+
+def _partner(environment, seen, partner, state, plan):
+    """Return both directions of a partner, its phase on every edge, and since when."""
+    domain, own = partner.domain, set(environment.federation.own_domains)
+    planned = next((item for item in (plan or {}).get("partners", []) if item["domain"] == domain), {})
+    streams = [
+        (edge, stream)
+        for edge in environment.edges
+        for stream in (_control(seen, edge, "streams").get("streams") or [])
+        if stream.get("remote") in partner.domains
+    ]
     legacy = [
-        tuple(stream)
-        for host in picture.environment.groups["legacy_gateway"]
-        for stream in picture.seen[host]["legacy"]
+        (direction, sender, receiver)
+        for host in environment.groups["legacy_gateway"]
+        for direction, sender, receiver in seen.get(host, {}).get("legacy") or []
     ]
-    edge_streams = [
-        stream
-        for host in picture.environment.edges
-        for stream in (picture.seen[host]["gateway"]["control"].get("streams") or {}).get("streams") or []
-        if stream.get("remote") == domain
-    ]
+    switched = _last(state, "partner_switched", domain)
     return {
         "domain": domain,
-        "outcome": planned["outcome"],
-        "state": picture.history.partners.get(domain, "legacy"),
-        "route": sorted({str(table.get(domain)) for table in picture.platforms.tables("route").values()}),
-        "streams_at_legacy": sum(1 for item in legacy if item in {("in", domain, own), ("out", own, domain)}),
-        "streams_at_edges": {
-            direction: sum(1 for stream in edge_streams if stream.get("direction") == direction)
-            for direction in ("in", "out")
+        "outcome": planned.get("outcome"),
+        "state": (switched or {}).get("state", "legacy"),
+        "phase": {edge: (_control(seen, edge, "phases").get("phases") or {}).get(domain) for edge in environment.edges},
+        "since": (switched or {}).get("time"),
+        "route": sorted({str(host["platform"]["route"].get(domain)) for host in seen.values() if host.get("platform")}),
+        "inbound": {
+            "edges": _summary(streams, "in", spliced=False),
+            "spliced": _summary(streams, "in", spliced=True),
+            "legacy": sum(
+                1 for way, sender, receiver in legacy if way == "in" and sender == domain and receiver in own
+            ),
+        },
+        "outbound": {
+            "edges": _summary(streams, "out", spliced=False),
+            "legacy": sum(
+                1 for way, sender, receiver in legacy if way == "out" and receiver == domain and sender in own
+            ),
         },
     }
 
 
-def lines(status):
-    """Return the status as one screen of text."""
-    text = ["", "  step"]
-    for step in status["steps"]:
-        state = "done" if step["done"] else "open"
-        more = f", {step['open_actions']} to do" if step["open_actions"] else ""
-        text.append(f"  ({step['number']}/{len(planner.NAMES)}) {step['name']:<52} {state}{more}")
-    users = ", ".join(f"{count} on {home}" for home, count in status["users"].items()) or "none"
-    text += ["", f"  users     {users}"]
-    for domain, rrset in status["srv"].items():
-        text.append(f"  SRV       {domain}: {rrsets.show(rrset)}")
-    for partner in status["partners"]:
-        streams = partner["streams_at_edges"]
-        text.append(
-            f"  partner   {partner['domain']}: route {'/'.join(partner['route'])}, {partner['outcome']}; "
-            f"streams at legacy "
-            f"{partner['streams_at_legacy']}, at our edges {streams['in']} in and {streams['out']} out"
-        )
-    lock = status["lock"]
-    held = (
-        f"held by {lock['owner']} (process {lock['pid']} on {lock['host']}, since {lock['start_text']})"
-        if lock
-        else "free"
-    )
-    journal = status["journal"]
-    lacks = f", {journal['copy_lacks']} not on the copy yet" if journal["copy_lacks"] else ""
-    text += [f"  lock      {held}", f"  journal   {journal['records']} records{lacks}"]
-    if journal["last_run"]:
-        when, who, verb = journal["last_run"]
-        text.append(f"  last run  {verb} by {who} at {when}")
-    return text
+def _control(seen, host, command):
+    answer = seen.get(host, {}).get("gateway", BLANK_GATEWAY)["control"].get(command) or {}
+    return answer if answer.get("ok", True) else {}
+
+
+def _summary(streams, direction, *, spliced):
+    found = [
+        stream
+        for _edge, stream in streams
+        if stream.get("direction") == direction and (stream.get("method") == "spliced") == spliced
+    ]
+    return {"streams": len(found), "since": min((item["since"] for item in found if item.get("since")), default=None)}
+
+
+def _last(state, event, domain):
+    records = state.records if state else []
+    return next((item for item in reversed(records) if item["event"] == event and item.get("partner") == domain), None)
+
+
+def _run(lock, now, *, running):
+    """Return who runs, since when, and when it last gave a sign of life."""
+    return {
+        "owner": lock["owner"],
+        "host": lock["host"],
+        "pid": lock["pid"],
+        "since": lock["start_text"],
+        "running": running,
+        "silent_s": round(max(0.0, now - lock["renewed"]), 1) if "renewed" in lock else None,
+        "expires_in_s": round(lock["expiry"] - now, 1),
+    }
+
+
+def _wait(lock, now):
+    """Return what the run waits for now, as its lock says, or None."""
+    doing = lock.get("doing") or {}
+    if "until" not in doing or doing["until"] <= now:
+        return None
+    return {"step": doing.get("step"), "reason": doing["reason"], "left_s": round(doing["until"] - now, 1)}

@@ -244,5 +244,5 @@ def what_to_read(wanted):
         },
         "settings": wanted["settings"],
         "control_socket": wanted["control_socket"],
-        "commands": ["status", "streams"] if wanted["kind"] == "edge" else ["status"],
+        "commands": ["status", "streams", "phases"] if wanted["kind"] == "edge" else ["status"],
     }
