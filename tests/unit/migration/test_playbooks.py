@@ -28,9 +28,28 @@ def test_the_six_plays_have_the_documented_names_in_the_documented_order():
     assert names == [f"({number}/6) {name}" for number, name in planner.NAMES.items()]
 
 
+WHOLE = ["preflight.yml", "open_run.yml", *(path.name for path in step_files()), "close_run.yml"]
+
+
+def imported_by(name):
+    return [Path(play["ansible.builtin.import_playbook"]).name for play in plays(PLAYBOOKS / name)]
+
+
 def test_migrate_imports_the_steps_in_order_between_taking_and_giving_back_the_lock():
-    imported = [Path(play["ansible.builtin.import_playbook"]).name for play in plays(PLAYBOOKS / "migrate.yml")]
-    assert imported == ["preflight.yml", "open_run.yml", *(path.name for path in step_files()), "close_run.yml"]
+    *whole, end = imported_by("migrate.yml")
+    assert whole == WHOLE
+    assert "rehearsal" in plays(PLAYBOOKS / "migrate.yml")[-1]["ansible.builtin.import_playbook"]
+    assert end.startswith("stay.yml")
+
+
+def test_coexistence_walks_the_same_steps_for_its_own_scenario():
+    assert imported_by("coexist.yml") == WHOLE
+    for name, scenario in (("migrate.yml", "replace"), ("coexist.yml", "coexist")):
+        assert plays(PLAYBOOKS / name)[0]["vars"] == {"migration_scenario": scenario}
+
+
+def test_a_rehearsal_goes_back_as_rollback_does():
+    assert imported_by("steps/return.yml") == imported_by("rollback.yml")
 
 
 def test_every_step_has_a_sibling_that_takes_it_back():

@@ -34,6 +34,7 @@ def with_outlook(plan, picture, accepted, refusals, hold):
         "expected_waits": expected_waits(plan, picture),
         "noticed": noticed(plan, picture),
         "dns_writes": dns_writes(plan),
+        "waves": waves(plan),
         "point_of_no_return": POINT_OF_NO_RETURN,
         "products": f"{federation.legacy.product} to {federation.target.product}" if federation.legacy else "",
     }
@@ -54,6 +55,16 @@ def _notices(plan, picture, accepted, refusals):
         owned = ", ".join(picture.environment.federation.legacy_domains)
         lines.append(f"COEXIST {owned} stays with the legacy gateway: its records, partners and users are not touched")
     return lines
+
+
+def waves(plan):
+    """Return [{name, users, digest}]: the waves of step 3. Their digests are their own, not part of the plan's."""
+    return [
+        {"name": item["subject"], "users": item["after"]["users"], "digest": item["after"]["wave"]}
+        for step in plan["steps"]
+        for item in step["actions"]
+        if item["kind"] == "homing"
+    ]
 
 
 def dns_writes(plan):

@@ -121,9 +121,13 @@ def _step_state(history, number, *, running):
 
 
 def _waves(history):
-    """Return the waves of users that the journal knows; a role that moves users writes them."""
-    waves = getattr(history, "waves", None) or {}
-    return [{"name": name, **wave} for name, wave in sorted(waves.items())] if isinstance(waves, dict) else list(waves)
+    """Return the waves of users that were begun: their size, and whether each was seen healthy."""
+    if history is None:
+        return []
+    return [
+        {"name": name, "users": len(users), "state": "open" if name in history.waves_open else "done"}
+        for name, users in sorted(history.waves.items())
+    ]
 
 
 def _users(seen):

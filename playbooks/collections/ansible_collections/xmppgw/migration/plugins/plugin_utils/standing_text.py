@@ -21,7 +21,7 @@ def lines(status):
         text += ["", f"  waiting   {wait['left_s']:.0f} s more: {wait['reason']}"]
     users = ", ".join(f"{count} on {home}" for home, count in status["users"].items()) or "none"
     text += ["", f"  users     {users}"]
-    text += [f"  wave      {_wave(wave)}" for wave in status["waves"]]
+    text += [f"  wave      {wave['name']}: {wave['users']} users, {wave['state']}" for wave in status["waves"]]
     text += [f"  SRV       {domain}: {rrsets.show(rrset)}" for domain, rrset in status["srv"].items()]
     for partner in status["partners"]:
         text += _partner(partner)
@@ -29,11 +29,6 @@ def lines(status):
     text += [f"  silent    {host}: {why}" for host, why in status["hosts"].items() if why != "answers"]
     text += [f"  problem   {problem}" for problem in status["problems"]]
     return text
-
-
-def _wave(wave):
-    facts = ", ".join(f"{key} {value}" for key, value in sorted(wave.items()) if isinstance(value, str | int))
-    return f"{wave.get('name', wave.get('wave', ''))}: {facts}"
 
 
 def _partner(partner):
