@@ -24,34 +24,40 @@ def check(path: Path, form: str) -> int:
     """Print every problem of the document; return the exit status."""
     examination = examine_document(path)
     if form == "json":
-        _write_json([problem.as_json() for problem in examination.problems])
+        write_json([problem.as_json() for problem in examination.problems])
     elif form == "markdown":
         _write_markdown(examination.problems)
     else:
         _write_text(examination.problems, sys.stdout)
         print(_summary(path, examination))
-    return _status(examination)
+    return status(examination)
 
 
 def plan(path: Path, form: str) -> int:
     """Print what follows from the document; return the exit status. Without a usable document, print its problems."""
     examination = examine_document(path)
     if examination.document is None:
-        if form == "json":
-            _write_json([problem.as_json() for problem in examination.problems])
-        else:
-            _write_text(examination.problems, sys.stderr)
-            print(_summary(path, examination), file=sys.stderr)
-        return BAD_INPUT
+        return refuse(path, examination, form)
     derived = planning.derive(examination.document, str(path), examination.problems)
     if form == "json":
-        _write_json(planning.as_json(derived))
+        write_json(planning.as_json(derived))
     else:
         sys.stdout.write(planning.as_text(derived, markdown=form == "markdown"))
-    return _status(examination)
+    return status(examination)
 
 
-def _status(examination: Examination) -> int:
+def refuse(path: Path, examination: Examination, form: str) -> int:
+    """Print why a document cannot be used, JSON to standard output, else to standard error; return the exit status."""
+    if form == "json":
+        write_json([problem.as_json() for problem in examination.problems])
+    else:
+        _write_text(examination.problems, sys.stderr)
+        print(_summary(path, examination), file=sys.stderr)
+    return BAD_INPUT
+
+
+def status(examination: Examination) -> int:
+    """The exit status that a document as such deserves."""
     if examination.document is None:
         return BAD_INPUT
     return REFUSED if examination.refused else FINE
@@ -95,6 +101,7 @@ def _write_markdown(problems: Sequence[Problem]) -> None:
     )
 
 
-def _write_json(value: object) -> None:
+def write_json(value: object) -> None:
+    """Print a value as indented JSON."""
     # Ten thousand partners: the standard library would indent them in Python, one by one.
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")

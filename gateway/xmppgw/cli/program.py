@@ -54,9 +54,7 @@ def _run(arguments: list[str]) -> int:
         assert isinstance(status, int)
         return status
     parsed = _parser().parse_args(arguments)
-    if parsed.verb in ("check", "plan"):
-        from xmppgw.cli import documents  # noqa: PLC0415 - pydantic and the model cost a quarter of a second
-
+    if parsed.verb in ("check", "plan", "partner"):
         path = parsed.document or (DEFAULT_DOCUMENT if DEFAULT_DOCUMENT.exists() else None)
         if path is None:
             print(
@@ -64,8 +62,7 @@ def _run(arguments: list[str]) -> int:
                 file=sys.stderr,
             )
             return BAD_INPUT
-        verb = documents.check if parsed.verb == "check" else documents.plan
-        return verb(path, parsed.format)
+        return _about_a_document(parsed, path)
     if parsed.verb == "schema":
         from xmppgw.federation.schema import document_schema  # noqa: PLC0415
 
@@ -74,6 +71,19 @@ def _run(arguments: list[str]) -> int:
     from xmppgw.cli import capture  # noqa: PLC0415
 
     return capture.inspect(parsed.protocol, parsed.file, parsed.format)
+
+
+def _about_a_document(parsed: argparse.Namespace, path: Path) -> int:
+    form: str = parsed.format
+    if parsed.verb == "partner":
+        from xmppgw.cli import letters  # noqa: PLC0415
+
+        if parsed.what == "list":
+            return letters.show_partners(path, form)
+        return letters.write_letter(path, parsed.domain, parsed.certificate, form)
+    from xmppgw.cli import documents  # noqa: PLC0415 - pydantic and the model cost a quarter of a second
+
+    return documents.check(path, form) if parsed.verb == "check" else documents.plan(path, form)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,14 +98,21 @@ def _parser() -> argparse.ArgumentParser:
         ("check", "report every problem of a federation document"),
         ("plan", "derive certificates, ports, DNS records and partner outcomes from a federation document"),
     ):
-        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
-        sub.add_argument(
-            "--document",
-            type=Path,
-            metavar="PATH",
-            help=f"federation document; default {DEFAULT_DOCUMENT} where that exists, else required",
-        )
-        sub.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+        _add_document(verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + "."))
+    partner = verbs.add_parser("partner", help="list the partners, or write the letter that one of them should get")
+    about = partner.add_subparsers(dest="what", required=True, metavar="list|letter")
+    _add_document(about.add_parser("list", help="one line for each partner"))
+    letter = about.add_parser("letter", help="our new addresses, certificate, what to remove, a test to run, a contact")
+    letter.add_argument("domain", metavar="DOMAIN", help="the partner's domain, or one of its additional domains")
+    letter.add_argument(
+        "--certificate",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="the chain that an edge shows, PEM, leaf first; once for each edge; without it: not issued yet",
+    )
+    _add_document(letter)
     verbs.add_parser("schema", help="print the JSON schema of the federation document")
     sub = verbs.add_parser("inspect", help="parse one captured message as the daemons would")
     sub.add_argument("protocol", choices=("sip", "xmpp"))
@@ -104,6 +121,16 @@ def _parser() -> argparse.ArgumentParser:
     for verb, (_, _, text) in _HANDED_OVER.items():
         verbs.add_parser(verb, help=text, add_help=False)
     return parser
+
+
+def _add_document(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--document",
+        type=Path,
+        metavar="PATH",
+        help=f"federation document; default {DEFAULT_DOCUMENT} where that exists, else required",
+    )
+    sub.add_argument("--format", choices=("text", "markdown", "json"), default="text")
 
 
 def _version() -> str:

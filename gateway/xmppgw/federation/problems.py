@@ -158,7 +158,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         ),
         "policy-users": _error(
             "There are policies of sites or users, and no table that says whose they are.",
-            "Run `xmppgw user sync` and name its file in `users.export`.",
+            "Run `xmppgw user sync --apply` and name its file in `users.export`.",
         ),
         "preset": _error(
             "The partner's settings are not those of the preset that it names.",

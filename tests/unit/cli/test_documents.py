@@ -170,7 +170,16 @@ class TestCommandLine:
         assert "--document PATH" in done.stderr
 
     @pytest.mark.parametrize(
-        "arguments", [[], ["nonsense"], ["check", "--format", "xml"], ["plan", "extra"], ["inspect", "smtp", "f"]]
+        "arguments",
+        [
+            [],
+            ["nonsense"],
+            ["check", "--format", "xml"],
+            ["plan", "extra"],
+            ["partner"],
+            ["partner", "letter"],
+            ["inspect", "smtp", "f"],
+        ],
     )
     def test_wrong_usage_is_bad_input(self, arguments: list[str]) -> None:
         done = run(*arguments)
@@ -180,7 +189,7 @@ class TestCommandLine:
 
     def test_help_lists_the_verbs_and_the_exit_statuses(self) -> None:
         printed = run("--help").stdout
-        for verb in ("check", "plan", "schema", "inspect", "edge", "frontend", "status", "drain"):
+        for verb in ("check", "plan", "partner", "schema", "inspect", "edge", "frontend", "status", "drain"):
             assert re.search(rf"^    {verb}\b", printed, re.MULTILINE), printed
         assert "0 fine, 1 refused, 2 bad input" in printed
 
