@@ -39,6 +39,7 @@ test-all: ## the whole suite and the long walks
 lint:
 	@.venv/bin/ruff check --quiet --output-format concise gateway pulumi playbooks tests
 	@.venv/bin/mypy --no-error-summary --strict gateway/xmppgw pulumi/standalone pulumi/lab_provider pulumi/xmpp_infra pulumi/__main__.py
+	@.ci/lint-playbooks
 
 lab-up: ## bring the lab up, or what is missing of it
 	@.ci/setup --for lab
