@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from xmppgw.federation import Document, DocumentProblems, load_document
 
@@ -66,11 +66,19 @@ class HostConfig(_Strict):
     addresses: dict[str, list[ipaddress.IPv4Address]] = Field(min_length=1)
 
 
+def _as_several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Targets = Annotated[tuple[str, ...], BeforeValidator(_as_several), Field(min_length=1)]
+"""The values of one SRV RRset; a single one may stand without brackets."""
+
+
 class ZoneConfig(_Strict):
     """Records of a zone beyond those that follow from the federation document."""
 
     addresses: dict[str, ipaddress.IPv4Address] = Field(default_factory=dict)
-    services: dict[str, str] = Field(default_factory=dict)
+    services: dict[str, Targets] = Field(default_factory=dict)
 
 
 class DnsConfig(_Strict):

@@ -13,8 +13,13 @@ from typing import Literal, TypeVar
 import msgspec
 
 Direction = Literal["sip_to_xmpp", "xmpp_to_sip", "control"]
-Kind = Literal["normal", "unknown_user"]
-Happening = Literal["sent", "accepted", "received", "returned", "refused", "online", "offline", "started", "stopped"]
+Kind = Literal["normal", "unknown_user", "unreachable"]
+"""`unknown_user` goes to nobody at a partner that answers, `unreachable` to a partner that does not: both come back."""
+
+Happening = Literal[
+    "sent", "accepted", "received", "returned", "refused", "online", "offline", "started", "stopped", "died", "resumed"
+]
+"""`died` and `resumed` enclose a stretch in which the agent itself was not there to see anything."""
 
 DIRECTIONS: tuple[Direction, Direction] = ("xmpp_to_sip", "sip_to_xmpp")
 """The two directions that cross a gateway; `control` crosses none."""
@@ -70,6 +75,9 @@ class StepLine(msgspec.Struct, frozen=True, kw_only=True):
     what: str = ""
     bound: int = 0
     """How many messages a kill may cost unprotected, stated by whoever kills."""
+    partner: str = ""
+    seconds: float | None = None
+    """How long a partner's switch took, from its phase to its route."""
 
 
 Line = TypeVar("Line", Event, Relayed, StepLine)

@@ -40,6 +40,8 @@ class Outputs(msgspec.Struct, frozen=True):
 
     hosts: Mapping[str, _HostOutput]
     ssh: _SshOutput
+    partners: Mapping[str, str] = {}
+    """XMPP domain to the host of its server, where that is one of ours to look at"""
 
 
 def read_outputs(path: Path) -> Outputs:

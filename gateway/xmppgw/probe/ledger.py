@@ -7,7 +7,8 @@ each message gets exactly one fate:
 * delivered    - the receiver saw it at least once;
 * returned     - the receiver never saw it and its sender was told so (SIP final reply, error stanza or notice);
 * unprotected  - neither, but a part was killed about then, and the kill's stated bound is not used up; or the partner's
-                 own log says that its server took the message from its user and wrote it to nobody;
+                 own log says that its server took the message from its user and wrote it to nobody; or the people's
+                 agent was not there to see what became of it;
 * lost         - neither.
 
 `duplicated`, `reordered` and `returned_though_delivered` are counted beside the fates, they do not replace one.
@@ -81,6 +82,18 @@ class Kill:
     bound: int
     before_s: float = 5.0
     after_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Blindness:
+    """A stretch in which the people's agent was down: what was under way then, nobody can tell. Epoch seconds."""
+
+    start: float
+    end: float
+
+
+UNDER_WAY_S = 30.0
+"""The agent's own death reaches back this far: answers to what was sent before may have come while it was down."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +173,22 @@ class Ledger:
     """Receipts of a message that nobody recorded as sent: never zero silently."""
     dropped_by_partner: int = 0
     """Of the unprotected ones, those that ended inside a partner's own server."""
+    blind: tuple[Blindness, ...] = ()
+    """When the people's agent was down."""
+    unseen: int = 0
+    """Of the unprotected ones, those whose fate nobody was there to see."""
 
     def normal(self) -> list[Message]:
         """The numbered messages that crossed a gateway."""
         return [m for m in self.messages if m.kind == "normal" and m.flow.direction != "control"]
+
+    def unreachable(self) -> list[Message]:
+        """The messages to a partner that nobody reaches: each must come back."""
+        return [m for m in self.messages if m.kind == "unreachable"]
+
+    def between_domains(self) -> list[Message]:
+        """All that people wrote to people through a gateway, whether the partner can be reached or not."""
+        return [m for m in self.messages if m.kind != "unknown_user" and m.flow.direction != "control"]
 
     def control(self) -> list[Message]:
         """The numbered messages of the pair that touches no gateway."""
@@ -203,7 +228,9 @@ def classify(
     receipts: list[tuple[_Key, Event]] = []
     returns: list[tuple[_Key, Event]] = []
     nameless: list[Event] = []
-    for event in sorted(events, key=lambda e: e.t):
+    ordered = sorted(events, key=lambda e: e.t)
+    blind = _blindness(ordered)
+    for event in ordered:
         if event.n is None:
             if event.e == "returned":
                 nameless.append(event)
@@ -232,12 +259,33 @@ def classify(
     unmatched = _match_by_address(nameless, drafts.values())
     addresses = {domain: _addresses_by_id(lines) for domain, lines in relayed.items()}
     dropped = _dropped_by_partner(drafts.values(), relayed)
-    unprotected = _unprotected([draft for key, draft in drafts.items() if key not in dropped], kills) | dropped
+    unseen = {key for key, draft in drafts.items() if key not in dropped and _nobody_saw(draft, blind)}
+    covered = dropped | unseen
+    unprotected = _unprotected([draft for key, draft in drafts.items() if key not in covered], kills) | covered
     messages = [
         _settle(draft, _carriers(draft, addresses, gateways), key in unprotected) for key, draft in drafts.items()
     ]
     messages.sort(key=lambda m: (m.flow.partner, m.flow.pair, m.flow.direction, m.kind, m.n))
-    return Ledger(tuple(messages), unmatched, unexpected, len(dropped))
+    return Ledger(tuple(messages), unmatched, unexpected, len(dropped), blind, len(unseen))
+
+
+def _blindness(ordered: Sequence[Event]) -> tuple[Blindness, ...]:
+    """From each death of the agent (its last line before) to its return."""
+    died: float | None = None
+    found = []
+    for event in ordered:
+        if event.e == "died":
+            died = event.t
+        elif event.e == "resumed" and died is not None:
+            found.append(Blindness(died, event.t))
+            died = None
+    return tuple(found)
+
+
+def _nobody_saw(draft: _Draft, blind: Sequence[Blindness]) -> bool:
+    if draft.receipts or draft.returns:
+        return False
+    return any(gap.start - UNDER_WAY_S <= draft.sent_at <= gap.end for gap in blind)
 
 
 def _return_path(event: Event) -> str:
@@ -357,7 +405,8 @@ def tally(messages: Sequence[Message]) -> Tally:
             both += message.both_gateways
             returned_though_delivered += message.returned_at is not None
     latencies.sort()
-    flows = by_flow(messages)
+    # Where nothing is meant to arrive, nothing can be late or silent.
+    flows = by_flow(message for message in messages if message.kind == "normal")
     return Tally(
         sent=len(messages),
         delivered=fates[Fate.DELIVERED],
@@ -422,15 +471,29 @@ def silences(flow: Sequence[Message], control: Sequence[tuple[float, float]]) ->
     """
     notable = [(start, length) for start, length in gaps(flow) if length >= NOTABLE_SILENCE_S]
     notable.sort(key=lambda gap: -gap[1])
-    starts = [start for start, _ in control]
-    found = []
-    for start, length in notable[:SILENCES_KEPT]:
-        # A gap is at most the longest of all, so only those that begin within that distance can reach in.
-        reach = max((length_ for _, length_ in control), default=0.0)
-        near = control[bisect_left(starts, start - reach) : bisect_right(starts, start + length)]
-        beside = max((length_ for start_, length_ in near if start_ + length_ > start), default=0.0)
-        found.append(Silence(start, length, beside))
+    beside = _Beside(control)
+    found = [Silence(start, length, beside.longest(start, length)) for start, length in notable[:SILENCES_KEPT]]
     return sorted(found, key=lambda silence: silence.start)
+
+
+def beyond_control(flow: Sequence[Message], control: Sequence[tuple[float, float]]) -> float:
+    """By how much the flow's worst gap exceeded the control pair's longest one overlapping it; 0.0 if none did."""
+    beside = _Beside(control)
+    return max((length - beside.longest(start, length) for start, length in gaps(flow)), default=0.0)
+
+
+class _Beside:
+    """The control pair's gaps, asked for the longest that overlaps a stretch."""
+
+    def __init__(self, control: Sequence[tuple[float, float]]) -> None:
+        self._gaps = control
+        self._starts = [start for start, _ in control]
+        # A gap is at most the longest of all, so only those that begin within that distance can reach in.
+        self._reach = max((length for _, length in control), default=0.0)
+
+    def longest(self, start: float, length: float) -> float:
+        near = self._gaps[bisect_left(self._starts, start - self._reach) : bisect_right(self._starts, start + length)]
+        return max((own for begin, own in near if begin + own > start), default=0.0)
 
 
 def control_gaps(control: Sequence[Message]) -> list[tuple[float, float]]:

@@ -7,7 +7,7 @@ Called by the runner. The answers are decoded strictly; the agent's own program 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -50,6 +50,8 @@ class RunStatus(msgspec.Struct, frozen=True):
     events: str
     outstanding: int
     flows: tuple[FlowStatus, ...]
+    resumed: int = 0
+    """How often the agent had died and found its run again."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -75,10 +77,11 @@ class Evidence:
 class People:
     """The agent on host `users`."""
 
-    def __init__(self, hosts: Hosts, partners: Mapping[str, str]) -> None:
-        """`partners` names the host of each partner domain."""
+    def __init__(self, hosts: Hosts, partners: Mapping[str, str], own_domains: Sequence[str]) -> None:
+        """`partners` names the host of each partner domain, `own_domains` whose messages its log is asked for."""
         self._hosts = hosts
-        self._partners = partners
+        self.partners = dict(sorted(partners.items()))
+        self._own = tuple(own_domains)
 
     def start(self, run: str, limit: int, seconds: float) -> Status:
         """Begin a run; raises LabError."""
@@ -101,7 +104,8 @@ class People:
 
     def relayed(self, domain: str) -> tuple[list[Relayed], int]:
         """A partner server's own log of the messages that came from our domain; raises LabError."""
-        said = self._hosts.run(self._partners[domain], [THROUGH_LOG], wait_s=60.0)
+        asked = [word for own in self._own for word in ("--domain", own)]
+        said = self._hosts.run(self.partners[domain], [THROUGH_LOG, *asked, "--partner", domain], wait_s=60.0)
         return decode_lines(said, Relayed)
 
     def collect(self, run: RunStatus) -> Evidence:
@@ -109,7 +113,7 @@ class People:
         path = PurePosixPath(run.events)
         events, broken = decode_lines(self._hosts.run(HOST, ["cat", str(path)], wait_s=120.0), Event)
         relayed = {}
-        for domain in sorted(self._partners):
+        for domain in self.partners:
             relayed[domain], more = self.relayed(domain)
             broken += more
         return Evidence(events, relayed, broken)

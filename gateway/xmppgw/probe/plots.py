@@ -19,6 +19,8 @@ WIDTH = 1200
 LEFT, RIGHT = 44, 12
 STEPS_HEIGHT = 34
 TITLE, RATE, LATENCY, GAP = 22, 72, 36, 16
+MANY_TRACKS, LOW_RATE, LOW_LATENCY = 6, 36, 24
+"""With more flows than that each is drawn lower, so that the whole still fits on a page or two."""
 CONTROL_RATE = 30
 """The control pair is there to compare with; it need not be tall."""
 LATENCY_FLOOR_S, LATENCY_CEILING_S = 0.001, 10.0
@@ -69,14 +71,15 @@ def timeline_svg(timeline: Timeline) -> Markup:
         return _safe('<p class="none">No message was sent, so there is nothing to draw.</p>')
     axis = _Axis(timeline.length_s)
     top_of_tracks = STEPS_HEIGHT + 14
-    bottom = top_of_tracks + sum(_band(track) for track in timeline.tracks) - GAP
+    heights = _Heights.of(timeline.tracks)
+    bottom = top_of_tracks + sum(heights.band(track) for track in timeline.tracks) - GAP
     highest = _rate_ceiling(timeline)
     parts: list[str] = [_definitions()]
     parts += [_shade(axis, wait, top_of_tracks, bottom) for wait in timeline.waits]
     top = top_of_tracks
     for track in timeline.tracks:
-        parts.append(_track(axis, timeline, track, top, highest))
-        top += _band(track)
+        parts.append(_track(axis, timeline, track, top, highest, heights=heights))
+        top += heights.band(track)
     parts += [_step(axis, step, bottom) for step in timeline.steps]
     parts.append(_time_axis(axis, timeline.length_s, bottom))
     height = bottom + 26
@@ -123,12 +126,22 @@ def _step(axis: _Axis, step: Span, bottom: float) -> str:
     )
 
 
-def _rate_height(track: Track) -> int:
-    return CONTROL_RATE if track.direction == "control" else RATE
+@dataclass(frozen=True)
+class _Heights:
+    """How tall a track is drawn."""
 
+    rate: int
+    latency: int
 
-def _band(track: Track) -> int:
-    return TITLE + _rate_height(track) + 3 + LATENCY + GAP
+    @classmethod
+    def of(cls, tracks: Sequence[Track]) -> _Heights:
+        return cls(RATE, LATENCY) if len(tracks) <= MANY_TRACKS else cls(LOW_RATE, LOW_LATENCY)
+
+    def rate_of(self, track: Track) -> int:
+        return min(CONTROL_RATE, self.rate) if track.direction == "control" else self.rate
+
+    def band(self, track: Track) -> int:
+        return TITLE + self.rate_of(track) + 3 + self.latency + GAP
 
 
 def _rate_ceiling(timeline: Timeline) -> float:
@@ -143,10 +156,10 @@ def _rate_ceiling(timeline: Timeline) -> float:
     return max(1.0, usual * 1.5)
 
 
-def _track(axis: _Axis, timeline: Timeline, track: Track, top: float, highest: float) -> str:
-    rate_top, rate_bottom = top + TITLE, top + TITLE + _rate_height(track)
+def _track(axis: _Axis, timeline: Timeline, track: Track, top: float, highest: float, *, heights: _Heights) -> str:
+    rate_top, rate_bottom = top + TITLE, top + TITLE + heights.rate_of(track)
     latency_top = rate_bottom + 3
-    latency_bottom = latency_top + LATENCY
+    latency_bottom = latency_top + heights.latency
     control = track.direction == "control"
 
     def rate_y(rate: float) -> float:
@@ -174,9 +187,18 @@ def _track(axis: _Axis, timeline: Timeline, track: Track, top: float, highest: f
         for index, count in enumerate(track.missing)
         if count
     ]
+    parts += [_switch(axis.x(at), state, rate_top, latency_bottom) for at, state in track.switched]
     parts += _silences(axis, track, rate_top)
     parts.append(_latency(axis, timeline.bin_s, track, latency_top, latency_bottom))
     return "".join(parts)
+
+
+def _switch(x: float, state: str, top: float, bottom: float) -> str:
+    tip = {"gateway": "switched to our gateway", "legacy": "back at the old gateway"}.get(state, state)
+    return (
+        f'<g><title>{escape(tip)}</title><line class="switch" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
+        f'<path class="switch-head" d="M{x - 4} {top - 6}h8l-4 6z"/></g>'
+    )
 
 
 def _frame(top: float, bottom: float) -> str:

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from xmppgw.probe import plots
 from xmppgw.probe.events import DIRECTIONS
+from xmppgw.probe.journal import GuardResult, PartnerEvent, PlannedAction, Run, Story, Wave
 from xmppgw.probe.ledger import (
     Fate,
     Ledger,
@@ -36,7 +37,8 @@ from xmppgw.probe.observations import (
     Service,
     compare_certificates,
 )
-from xmppgw.probe.steps import Course, State, Step, phase_of
+from xmppgw.probe.partner_table import PartnerLine, partner_lines
+from xmppgw.probe.steps import NAMES, Course, State, Step, phase_of
 from xmppgw.probe.timeline import Timeline, draw_up
 
 SCHEMA = 1
@@ -131,6 +133,10 @@ class ProbeEntry(Tally):
     per_partner: Mapping[str, PartnerEntry] = field(default_factory=dict)
     control: Tally = field(default_factory=Tally)
     unknown_users: Unknown = NO_UNKNOWN
+    unreachable: Unknown = NO_UNKNOWN
+    """The messages to a partner that nobody reaches; they are in the totals, too."""
+    blind_s: float = 0.0
+    """How long the people's agent was down, so that nobody saw anything."""
     silences: tuple[SilenceEntry, ...] = ()
     strays: tuple[Stray, ...] = ()
     strays_left_out: int = 0
@@ -157,6 +163,27 @@ class PlanStep:
     number: int
     name: str
     actions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlanStepDone:
+    """One step of the plan beside what was done: its lines and what became of them, and what the run changed."""
+
+    number: int
+    name: str
+    state: State
+    changed: int
+    actions: tuple[PlannedAction, ...]
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """What the migration's journal says: guards and waves, what was decided about partners, and every run so far."""
+
+    guards: tuple[GuardResult, ...] = ()
+    waves: tuple[Wave, ...] = ()
+    partners: tuple[PartnerEvent, ...] = ()
+    runs: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,6 +216,9 @@ class Report:
     services: tuple[Service, ...]
     plan: tuple[PlanStep, ...]
     timeline: Timeline
+    plan_done: tuple[PlanStepDone, ...] = ()
+    partners: tuple[PartnerLine, ...] = ()
+    journal: JournalEntry = field(default_factory=JournalEntry)
 
 
 STRAYS_SHOWN = 200
@@ -203,7 +233,6 @@ class Circumstances:
     """
 
     scenario: str
-    plan_digest: str
     engine: str
     command: str
     exit_status: int
@@ -212,7 +241,9 @@ class Circumstances:
     before: Observation
     after: Observation
     hosts: tuple[Host, ...]
-    plan: tuple[PlanStep, ...] = ()
+    story: Story = field(default_factory=Story)
+    behind: tuple[str, ...] = ()
+    """Partners that the migration has left at the old gateway."""
     broken_lines: int = 0
     settled: str = ""
     expected: str = ""
@@ -222,10 +253,12 @@ class Circumstances:
 def build(ledger: Ledger, course: Course, circumstances: Circumstances) -> Report:
     """Put a run's ledger, course and circumstances into one report."""
     probe = _probe(ledger, course, circumstances)
+    story = circumstances.story
+    planned = _plan_done(story, course)
     return Report(
         schema=SCHEMA,
         scenario=circumstances.scenario,
-        plan_digest=circumstances.plan_digest,
+        plan_digest=story.plan_digest,
         engine=circumstances.engine,
         command=circumstances.command,
         exit_status=circumstances.exit_status,
@@ -238,9 +271,26 @@ def build(ledger: Ledger, course: Course, circumstances: Circumstances) -> Repor
         certificates=compare_certificates(circumstances.before, circumstances.after),
         hosts=circumstances.hosts,
         services=circumstances.after.services,
-        plan=circumstances.plan,
+        plan=tuple(PlanStep(step.number, step.name, tuple(a.what for a in step.actions)) for step in planned),
         timeline=draw_up(ledger.messages, course),
+        plan_done=planned,
+        partners=partner_lines(ledger, course, story, circumstances.behind),
+        journal=JournalEntry(story.guards, story.waves, story.partners, story.runs),
     )
+
+
+def _plan_done(story: Story, course: Course) -> tuple[PlanStepDone, ...]:
+    """The adopted plan step by step; empty where the run adopted none."""
+    if not story.plan_digest:
+        return ()
+    steps = {step.number: step for step in course.steps}
+    numbers = sorted({*NAMES, *(action.step for action in story.plan)})
+    found = []
+    for number in numbers:
+        step = steps.get(number, Step(number, NAMES.get(number, "")))
+        lines = tuple(action for action in story.plan if action.step == number)
+        found.append(PlanStepDone(number, step.name, step.state, step.changed, lines))
+    return tuple(found)
 
 
 def _instant(t: float) -> str:
@@ -261,7 +311,7 @@ def _step(step: Step) -> StepEntry:
 
 
 def _probe(ledger: Ledger, course: Course, circumstances: Circumstances) -> ProbeEntry:
-    normal, control = ledger.normal(), ledger.control()
+    normal, control = ledger.between_domains(), ledger.control()
     total, beside = tally(normal), tally(control)
     partners = sorted({message.flow.partner for message in normal})
     strays = _strays(ledger, course)
@@ -274,10 +324,15 @@ def _probe(ledger: Ledger, course: Course, circumstances: Circumstances) -> Prob
         per_partner={partner: _partner([m for m in normal if m.flow.partner == partner]) for partner in partners},
         control=tally(control),
         unknown_users=_unknown(ledger.unknown_users(), course),
-        silences=_silences(normal, control, course),
+        unreachable=_unknown(ledger.unreachable(), course),
+        blind_s=round(sum(gap.end - gap.start for gap in ledger.blind), 2),
+        silences=_silences(ledger.normal(), control, course),
         strays=tuple(strays[:STRAYS_SHOWN]),
         strays_left_out=max(0, len(strays) - STRAYS_SHOWN),
-        unprotected_bound=sum(kill.bound for kill in course.kills) + min(ledger.dropped_by_partner, DROPPED_BOUND),
+        # What nobody saw is a problem of its own, see the verdict.
+        unprotected_bound=sum(kill.bound for kill in course.kills)
+        + min(ledger.dropped_by_partner, DROPPED_BOUND)
+        + ledger.unseen,
         dropped_by_partner=ledger.dropped_by_partner,
         unmatched_notices=ledger.unmatched_notices,
         unexpected=ledger.unexpected,
@@ -337,7 +392,7 @@ def _strays(ledger: Ledger, course: Course) -> list[Stray]:
     origin = min((message.sent_at for message in ledger.messages), default=0.0)
     found = []
     for m in ledger.messages:
-        proper = Fate.RETURNED if m.kind == "unknown_user" else Fate.DELIVERED
+        proper = Fate.DELIVERED if m.kind == "normal" else Fate.RETURNED
         doubtful = m.copies > 1 or (m.fate is Fate.DELIVERED and m.returned_at is not None)
         if m.fate is proper and not doubtful:
             continue
@@ -408,6 +463,13 @@ def _probe_problems(probe: ProbeEntry) -> list[str]:
         problems.append(f"{probe.unknown_users.not_returned} messages to an unknown user did not come back.")
     if probe.unknown_users.delivered:
         problems.append(f"{probe.unknown_users.delivered} messages to an unknown user reached somebody.")
+    if probe.unreachable.delivered:
+        problems.append(f"{probe.unreachable.delivered} messages to a partner that is away reached somebody.")
+    if probe.blind_s:
+        problems.append(
+            f"The people's agent died and was down for {probe.blind_s:.1f} s: what became of the messages of that time "
+            "nobody can tell."
+        )
     if probe.unprotected > probe.unprotected_bound:
         problems.append(
             f"{probe.unprotected} messages went missing unprotected, the bound is {probe.unprotected_bound}."
@@ -444,6 +506,8 @@ def _environment() -> Environment:
         mebibytes=lambda value: f"{value / 2**20:.0f} MiB",
         cell=_markdown_cell,
         phase=_phase_words,
+        standing=_standing_words,
+        moment=lambda text: text.replace("T", " ").replace("Z", ""),
     )
     environment.globals.update(
         timeline_svg=plots.timeline_svg,
@@ -462,6 +526,17 @@ def _markdown_cell(value: object) -> str:
 
 def _phase_words(phase: str) -> str:
     return {"before": "before step 1", "after": "after the last step"}.get(phase, f"step {phase}")
+
+
+def _standing_words(state: str) -> str:
+    words = {
+        "gateway": "our gateway",
+        "legacy": "old gateway",
+        "static?": "old gateway (static?)",
+        "away": "cannot be reached",
+        "": "not decided",
+    }
+    return words.get(state, state)
 
 
 def to_html(report: Report) -> str:

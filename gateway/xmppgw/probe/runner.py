@@ -28,14 +28,13 @@ from types import FrameType
 import msgspec
 
 from xmppgw.federation import DocumentProblems, Federation, load_document
-from xmppgw.probe import looking, report
+from xmppgw.probe import journal, looking, report
 from xmppgw.probe.events import StepLine, decode_lines, encode_lines
-from xmppgw.probe.hosts import Hosts, LabError, read_engine, read_outputs
+from xmppgw.probe.hosts import Hosts, LabError, Outputs, read_engine, read_outputs
 from xmppgw.probe.ledger import Gateway, Gateways, classify
 from xmppgw.probe.observations import Observation
 from xmppgw.probe.people import Evidence, People, RunStatus, Status
-from xmppgw.probe.plan import read_plan
-from xmppgw.probe.settling import QUIET_S, expected_gateway, rest
+from xmppgw.probe.settling import QUIET_S, expected_gateway, expected_of, rest
 from xmppgw.probe.steps import Course, read_course
 
 FLOWING_WAIT_S = 60.0
@@ -142,14 +141,16 @@ class _Probe:
         self._federation = federation
         self._signals = signals
         self._gateways = gateways_of(federation)
-        self._people = People(hosts, _partner_hosts(hosts, federation))
+        own = (*federation.own_domains, *federation.legacy_domains)
+        self._people = People(hosts, partner_hosts(hosts.outputs, federation), own)
         self._steps_file = options.output.absolute() / "steps.jsonl"
         self._troubles: list[str] = []
+        self._started = 0.0
 
     def go(self) -> int:
         """Everything, in order; the senders never outlive it."""
         run = secrets.token_hex(4)
-        started = time.time()
+        started = self._started = time.time()
         self._people.start(run, self._options.limit, self._options.seconds)
         try:
             self._wait_until_flowing()
@@ -222,24 +223,44 @@ class _Probe:
 
     def _settle(self) -> Gateway | None:
         """Wait until the traffic rests on one gateway; None (with the reasons noted) if it does not in time."""
-        expected = expected_gateway(self._course())
+        course = self._course()
+        expected, behind = expected_gateway(course), self._behind(course)
         where = f"the {expected.value} gateway" if expected else "one gateway"
-        _say(f"done; watching until all traffic has come through {where} alone for {QUIET_S:.0f} s")
+        but = f" (but {', '.join(behind)}: the old one)" if behind else ""
+        _say(f"done; watching until all traffic has come through {where} alone for {QUIET_S:.0f} s{but}")
         deadline = time.monotonic() + SETTLE_WAIT_S
         while True:
             try:
                 status = self._people.status()
-                relayed = {p.domain: self._people.relayed(p.domain)[0] for p in self._federation.partners}
+                relayed = {domain: self._people.relayed(domain)[0] for domain in self._people.partners}
             except LabError as problem:
                 self._troubles.append(f"The end of the run could not be watched: {problem}")
                 return None
-            found = rest(status.run.flows if status.run else (), relayed, self._gateways, expected, status.time)
+            found = rest(
+                status.run.flows if status.run else (), relayed, self._gateways, expected, status.time, behind=behind
+            )
             if found.gateway is not None:
                 return found.gateway
             if self._signals.received or time.monotonic() > deadline:
                 self._troubles += [f"Still moving at the end: {reason}" for reason in found.awaited]
                 return None
             time.sleep(1.0)
+
+    def _behind(self, course: Course) -> list[str]:
+        """The partners that the migration has left at the old gateway, sorted."""
+        states, whole = self._story().states, expected_gateway(course)
+        partners = sorted({flow.domain for flow in self._federation.partners})
+        return [name for name in partners if expected_of(name, course, states) is not whole]
+
+    def _story(self) -> journal.Story:
+        """What the journal says, brought from where it is kept; nothing where there is none (yet, or any more)."""
+        said = b""
+        for authority in self._hosts.in_group("front_ends")[:1]:
+            try:
+                said = self._hosts.run(authority, ["sh", "-c", f"cat {journal.PATH} 2>/dev/null; true"])
+            except LabError as problem:
+                self._troubles.append(f"The journal could not be read: {problem}")
+        return journal.tell(journal.read_records(said), self._started)
 
     def _stop(self) -> RunStatus | None:
         """Stop the senders and wait for what is under way."""
@@ -267,13 +288,13 @@ class _Probe:
                 self._troubles.append(f"What people saw could not be collected: {error}")
         course = self._course()
         expected = expected_gateway(course)
-        digest, plan = read_plan(self._options.output.parent / "plan" / "plan.json")
+        story = self._story()
+        behind = self._behind(course)
         made = report.build(
             classify(evidence.events, evidence.relayed, self._gateways, course.kills),
             course,
             report.Circumstances(
                 scenario=str(self._federation.scenario),
-                plan_digest=digest,
                 engine=read_engine(self._options.lab),
                 command=shlex.join(self._options.command),
                 exit_status=status,
@@ -282,7 +303,8 @@ class _Probe:
                 before=ended.before,
                 after=ended.after,
                 hosts=looking.describe_hosts(self._hosts),
-                plan=plan,
+                story=story,
+                behind=tuple(behind),
                 broken_lines=evidence.broken,
                 settled=ended.settled.value if ended.settled in (Gateway.TARGET, Gateway.LEGACY) else "",
                 expected=expected.value if expected and status == 0 else "",
@@ -355,14 +377,10 @@ def gateways_of(federation: Federation) -> Gateways:
     return Gateways(frozenset(map(str.lower, legacy)), frozenset(map(str.lower, target)))
 
 
-def _partner_hosts(hosts: Hosts, federation: Federation) -> dict[str, str]:
-    """The lab names a partner's host after the first label of its domain."""
-    found = {}
-    for partner in federation.partners:
-        host = partner.domain.partition(".")[0]
-        if host in hosts.outputs.hosts:
-            found[str(partner.domain)] = host
-    return found
+def partner_hosts(outputs: Outputs, federation: Federation) -> dict[str, str]:
+    """The host of each partner's server, as far as the stack says it."""
+    domains = sorted(str(partner.domain) for partner in federation.partners)
+    return {domain: outputs.partners[domain] for domain in domains if domain in outputs.partners}
 
 
 def _not_flowing(status: Status) -> list[str]:

@@ -6,7 +6,7 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xmppgw.probe.events import Relayed
@@ -23,10 +23,14 @@ FRESH_S = 3.0
 
 @dataclass(frozen=True)
 class Rest:
-    """Where the traffic rests: the gateway, or None with what is still awaited."""
+    """Where the traffic rests: the gateway (of partners that stay behind nothing is said), or what is still awaited."""
 
     gateway: Gateway | None
     awaited: tuple[str, ...]
+
+
+SWITCHED = "gateway"
+"""What the migration calls a partner that has moved to our gateway; any other state leaves it at the old one."""
 
 
 def expected_gateway(course: Course) -> Gateway | None:
@@ -39,18 +43,33 @@ def expected_gateway(course: Course) -> Gateway | None:
     return None
 
 
+def expected_of(partner: str, course: Course, states: Mapping[str, str]) -> Gateway | None:
+    """Where one partner's traffic belongs: as the whole, unless the migration says that this one stays behind.
+
+    `states` are those of the journal; what the run itself has said since goes before them.
+    """
+    whole = expected_gateway(course)
+    if whole is not Gateway.TARGET:
+        return whole
+    said = {**states, **{switch.partner: switch.state for switch in course.switches}}
+    return whole if said.get(partner, SWITCHED) == SWITCHED else Gateway.LEGACY
+
+
 def rest(
     flows: Iterable[FlowStatus],
     relayed: Mapping[str, Sequence[Relayed]],
     gateways: Gateways,
     expected: Gateway | None,
     now: float,
+    *,
+    behind: Collection[str] = (),
 ) -> Rest:
     """Judge all flows of numbered messages at a moment.
 
-    `now` is the hosts' clock; with `expected` None any one gateway will do, the same for all.
+    `now` is the hosts' clock; with `expected` None any one gateway will do, the same for all. `behind` are the partners
+    that stay at the old gateway though the others have moved.
     """
-    wanted = expected
+    common = expected
     awaited: list[str] = []
     for flow in flows:
         if flow.kind != "normal" or flow.direction == "control":
@@ -59,16 +78,17 @@ def rest(
         fresh = [gateway for gateway, t in last.items() if t >= now - FRESH_S]
         recent = [gateway for gateway, t in last.items() if t >= now - QUIET_S]
         name = f"{flow.pair} {flow.direction}"
+        wanted = Gateway.LEGACY if flow.partner in behind else common
         if not fresh:
             awaited.append(f"{name}: nothing arrives")
         elif wanted is not None and recent != [wanted]:
             others = ", ".join(sorted(g.value for g in recent if g is not wanted)) or "nothing"
             awaited.append(f"{name}: {others} within the last {QUIET_S:.0f} s")
         elif wanted is None and len(recent) == 1:
-            wanted = recent[0]
+            common = recent[0]
         elif wanted is None:
             awaited.append(f"{name}: both gateways within the last {QUIET_S:.0f} s")
-    return Rest(None if awaited else wanted, tuple(awaited))
+    return Rest(None if awaited else common, tuple(awaited))
 
 
 def _last_by_gateway(
@@ -78,7 +98,10 @@ def _last_by_gateway(
     if flow.direction == "xmpp_to_sip":
         seen = [(gateways.which(via), seen.last) for via, seen in flow.via.items()]
     else:
-        seen = [(gateways.which(line.address), line.t) for line in relayed.get(flow.partner, ()) if line.address]
+        # Of this flow's own sender: what comes back to the partner's people for others says nothing about it.
+        sender = flow.pair.partition("/")[0]
+        lines = [line for line in relayed.get(flow.partner, ()) if line.sender.partition("@")[0] == sender]
+        seen = [(gateways.which(line.address), line.t) for line in lines if line.address]
     for gateway, t in seen:
         last[gateway] = max(last.get(gateway, 0.0), t)
     return last

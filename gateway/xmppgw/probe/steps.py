@@ -2,6 +2,19 @@
 
 Called by the runner (live line) and the report. Pure. It tells what the lines say; whether a step may be called done
 is the migration's own business.
+
+The lines are JSON objects with `t` (epoch seconds) and `event`; what is not listed here is passed over:
+
+| event | more |
+|---|---|
+| `step_started` | `number`, `name` |
+| `step_finished`, `step_undone`, `step_failed` | these, and `changed`, `duration_s`, `waited_s`, `reason` |
+| `wait_started`, `wait_finished` | `number`, `reason` |
+| `partner_switched` | `partner`, `state` (`gateway`, `legacy`, `static?`, ...), `seconds`, `reason` |
+| `killed` | `what`, `bound`: written by a test that kills something |
+| `run_started`, `run_finished` | |
+
+What has to outlive a run (plan, partners, waves, guards, history) is read from the migration's journal: `journal.py`.
 """
 
 from __future__ import annotations
@@ -57,12 +70,24 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Switch:
+    """A partner that was switched in this run, or was tried to; `t` is when that was known."""
+
+    t: float
+    partner: str
+    state: str
+    seconds: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Course:
-    """How a run went: its steps by number, and its waits in order of time."""
+    """How a run went: its steps by number, and its waits and its partners' switches in order of time."""
 
     steps: tuple[Step, ...]
     waits: tuple[Wait, ...]
     kills: tuple[Kill, ...]
+    switches: tuple[Switch, ...] = ()
 
     def current(self) -> Step | None:
         """The step that is running now, for the live line."""
@@ -89,6 +114,11 @@ def read_course(lines: Iterable[StepLine], now: float) -> Course:
         steps=tuple(_with_times(steps[number], waits, now) for number in sorted(steps)),
         waits=tuple(waits),
         kills=kills,
+        switches=tuple(
+            Switch(line.t, line.partner, line.state, line.seconds, line.reason)
+            for line in ordered
+            if line.event == "partner_switched" and line.partner
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xmppgw.probe.ledger import Fate, Gateway, Message, Silence, by_flow, control_gaps, quantile, silences
 from xmppgw.probe.steps import Course
@@ -32,6 +32,8 @@ class Track:
     latency_p50_s: tuple[float | None, ...]
     latency_max_s: tuple[float | None, ...]
     silences: tuple[Silence, ...]
+    switched: tuple[tuple[float, str], ...] = ()
+    """When the migration said something about this partner, and what: `gateway`, `legacy`, `static?`."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,17 @@ def draw_up(messages: Sequence[Message], course: Course) -> Timeline:
     bin_s = float(max(1, math.ceil(length / MOST_BINS)))
     bins = int(length / bin_s) + 1
     beside = control_gaps([message for message in normal if message.flow.direction == "control"])
-    tracks = [_track(flow, origin, bin_s, bins, beside) for flow in by_flow(normal).values()]
+    tracks = [
+        replace(
+            _track(flow, origin, bin_s, bins, beside),
+            switched=tuple(
+                (round(switch.t - origin, 2), switch.state)
+                for switch in course.switches
+                if switch.partner == flow[0].flow.partner
+            ),
+        )
+        for flow in by_flow(normal).values()
+    ]
     tracks.sort(key=lambda track: (track.direction == "control", track.partner, track.pair, track.direction))
 
     def within(start: float, stop: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Component: the lab's two CAs, the certificates of its stand-ins, and the controller's SSH key."""
+"""Component: the lab's CAs, the certificates of its stand-ins, and the controller's SSH key."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ AUTHORITIES = {
     "public": "Lab Public CA (stands for public CAs)",
     "private": "Lab Private CA (the organisation's own)",
     "link": "Lab Link CA (between our own daemons)",
+    "pinned": "Own CA of pinned.example",
+    "dialback": "Own CA of dialback.example, known to nobody else",
 }
 NOT_ON_STAND_INS = frozenset({"link"})
 """Whom no stand-in trusts; the gateway's roles put it on the gateway's hosts, and roll it over there."""

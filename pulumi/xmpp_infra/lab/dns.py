@@ -23,8 +23,8 @@ def record_sets(config: StackConfig, dns: DnsConfig) -> dict[str, list[DnsRecord
         for name, address in zone.addresses.items():
             for kind, value in zip(("A", "AAAA"), config.both(address), strict=True):
                 found.setdefault((name, kind), DnsRecord(name, kind, dns.ttl, (value,)))
-        for name, value in zone.services.items():
-            found.setdefault((name, "SRV"), DnsRecord(name, "SRV", dns.ttl, (value,)))
+        for name, values in zone.services.items():
+            found.setdefault((name, "SRV"), DnsRecord(name, "SRV", dns.ttl, tuple(sorted(values))))
     by_zone: dict[str, list[DnsRecord]] = {name: [] for name in dns.zones}
     for row in sorted(found.values()):
         zone_name = max((name for name in dns.zones if f".{row.name}".endswith(f".{name}")), key=len, default=None)

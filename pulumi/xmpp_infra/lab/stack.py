@@ -11,6 +11,7 @@ from pulumi import Output, ResourceOptions
 
 from lab_provider.places import Places
 from xmpp_infra.config import StackConfig
+from xmpp_infra.lab import servers
 from xmpp_infra.lab.certificates import LabCertificates
 from xmpp_infra.lab.dns import LabDns, record_sets
 from xmpp_infra.lab.firewall import LabFirewall, rules
@@ -76,6 +77,8 @@ def _document(config: StackConfig, hosts: LabHosts, certificates: LabCertificate
             }
             for name, host in config.hosts.items()
         },
+        # Whose server is where: the probe reads there which way a message came.
+        "partners": {partner.domain: partner.host for partner in servers.LAB.partners if partner.host in config.hosts},
         "ssh": {
             "user": "root",
             "private_key": _shown(places.lab / "ssh" / "id_ed25519"),

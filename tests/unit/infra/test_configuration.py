@@ -43,7 +43,7 @@ def _parse(values: dict[str, Value]) -> StackConfig:
 def test_the_lab_is_configured_as_everyone_expects(values: dict[str, Value]) -> None:
     config = _parse(values)
     assert config.namespace == "xmpplab"
-    assert len(config.hosts) == 11
+    assert len(config.hosts) == 12
     assert config.interface("edge1", "perimeter") == [
         "198.51.100.10/26",
         "2001:db8:2::10/64",

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = ROOT / "inventories" / "lab" / "group_vars" / "all" / "federation.yml"
 NOW = 1_800_000_000.0
+AUTHORITIES = ("public", "private", "link", "pinned")
 
 
 def an_authority(folder):
@@ -60,9 +61,8 @@ class World:
 
     def __init__(self, folder):
         self.folder = folder
-        an_authority(folder / "ca" / "public")
-        an_authority(folder / "ca" / "private")
-        an_authority(folder / "ca" / "link")
+        for name in AUTHORITIES:
+            an_authority(folder / "ca" / name)
         a_wheelhouse(folder / "wheels")
         self.document = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
         self.federation = self.document["federation"]
@@ -109,7 +109,7 @@ class World:
                 "dns_writer": ["fe1"],
             },
             roles=str(ROOT / "roles"),
-            authorities={name: str(self.folder / "ca" / name) for name in ("public", "private", "link")},
+            authorities={name: str(self.folder / "ca" / name) for name in AUTHORITIES},
             wheelhouse=str(self.folder / "wheels"),
             folder=self.folder,
             problems=problems,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from xmppgw.probe.events import Direction, Event, Kind, Relayed, StepLine
+from xmppgw.probe.journal import Story, read_records, tell
 from xmppgw.probe.ledger import Gateways
 from xmppgw.probe.observations import STANDS_FOR, Certificate, Host, Observation, RecordSet, Service
-from xmppgw.probe.report import Circumstances, PlanStep
+from xmppgw.probe.report import Circumstances
 
 START = 1_795_230_000.0
 GATEWAYS = Gateways(
@@ -37,6 +40,13 @@ def step_lines() -> list[StepLine]:
         for begin, stop, reason in waits:
             lines.append(StepLine(t=START + begin, event="wait_started", number=number, reason=reason))
             lines.append(StepLine(t=START + stop, event="wait_finished", number=number))
+        if number == 6:
+            for partner, _, later in PAIRS:
+                lines.append(
+                    StepLine(
+                        t=START + 118.3 + later, event="partner_switched", partner=partner, state="gateway", seconds=2.3
+                    )
+                )
         lines.append(StepLine(t=START + end, event="step_finished", number=number, name=said, changed=3 + number))
     return lines
 
@@ -91,6 +101,66 @@ def _event(
     return Event(t=t, e=e, partner=partner, pair=pair, direction=direction, n=n, kind=kind, **more)
 
 
+def journal_lines() -> bytes:
+    """The journal of a run that was taken back once before, with what rooms of the migration write into it."""
+
+    def moment(seconds: float) -> str:
+        return datetime.fromtimestamp(START + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def actions(number: int) -> list[dict[str, object]]:
+        return [
+            {"id": f"{number}/file/a", "step": number, "what": f"what step {number} does first, on <host>"},
+            {"id": f"{number}/file/b", "step": number, "what": "and then"},
+        ]
+
+    records: list[dict[str, object]] = [
+        {"event": "run_started", "time": moment(-900), "who": "root@controller", "verb": "migrate"},
+        {"event": "plan_adopted", "time": moment(-900), "digest": "0ld", "actions": actions(1)},
+        {"event": "step_done", "time": moment(-890), "step": 1},
+        {"event": "run_started", "time": moment(-800), "who": "root@controller", "verb": "rollback"},
+        {"event": "step_undone", "time": moment(-790), "step": 1},
+        {"event": "run_finished", "time": moment(-780)},
+        {"event": "run_started", "time": moment(1), "who": "root@controller", "verb": "migrate"},
+        {
+            "event": "plan_adopted",
+            "time": moment(1),
+            "digest": DIGEST,
+            "actions": [a for n in range(1, 7) for a in actions(n)],
+        },
+        {
+            "event": "guard_overridden",
+            "time": moment(3),
+            "code": "migration-r8",
+            "by": "carol",
+            "why": "nobody there <b>",
+        },
+        {"event": "guards_passed", "time": moment(4), "step": 1, "codes": ["migration-r1", "migration-r3"]},
+        {"event": "something_new", "time": moment(5), "who": "root@controller"},
+    ]
+    for number, start, end, _ in STEPS:
+        records.append({"event": "step_opened", "time": moment(start), "step": number, "digest": DIGEST})
+        if number == 3:
+            records.append(
+                {"event": "wave_done", "time": moment(end), "wave": "pilot", "users": ["alice@corp.example"]}
+            )
+        if number == 6:
+            records += [
+                {"event": "partner_switched", "time": moment(117), "partner": partner, "state": "gateway"}
+                for partner, _, _ in PAIRS
+            ]
+        records.append({"event": "step_done", "time": moment(end), "step": number})
+    records.append({"event": "run_finished", "time": moment(140)})
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+DIGEST = "3f7a91c2e4b80d5f6a"
+
+
+def told_by_the_journal() -> Story:
+    """That journal, read."""
+    return tell(read_records(journal_lines()), START)
+
+
 def circumstances(**changes: object) -> Circumstances:
     """What the runner would know beside the messages."""
     name = "_xmpp-server._tcp.corp.example."
@@ -120,7 +190,6 @@ def circumstances(**changes: object) -> Circumstances:
     )
     known = {
         "scenario": "replace",
-        "plan_digest": "3f7a91c2e4b80d5f6a",
         "engine": "standalone",
         "command": "ansible-playbook playbooks/migrate.yml",
         "exit_status": 0,
@@ -136,9 +205,7 @@ def circumstances(**changes: object) -> Circumstances:
             ),
         ),
         "hosts": hosts,
-        "plan": tuple(
-            PlanStep(n, name, (f"what step {n} does first, on <host>", "and then")) for n, name in enumerate(NAMES, 1)
-        ),
+        "story": told_by_the_journal(),
         "settled": "target",
         "expected": "target",
     }

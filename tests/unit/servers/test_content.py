@@ -63,17 +63,21 @@ def test_a_host_has_units_and_no_file_twice(host: str) -> None:
 
 def test_the_bridge_stays_a_bridge() -> None:
     program = content("legacy1").files["/usr/local/lib/legacy-gateway/bridge.py"].content
-    assert len(program.splitlines()) <= 150
+    assert len(program.splitlines()) <= 155
     compile(program, "bridge.py", "exec")
 
 
 def test_certificates_carry_the_names_their_peers_ask_for() -> None:
     names = {spec.name: (spec.authority, spec.dns_names) for host in HOSTS for spec in content(host).certificates}
     assert names == {
-        "legacy1": ("public", ("corp.example", "legacy1.corp.example")),
+        "backup": ("public", ("backup.example", "xmpp.backup.example")),
+        "dialback": ("dialback", ("dialback.example", "xmpp.dialback.example")),
+        "legacy1": ("public", ("corp.example", "branch.example", "legacy1.corp.example")),
         "legacy1-sip": ("private", ("legacy1.corp.example",)),
         "partner1": ("public", ("partner1.example", "xmpp.partner1.example")),
         "partner2": ("public", ("partner2.example", "xmpp.partner2.example")),
+        "pinned": ("pinned", ("pinned.example", "xmpp.pinned.example")),
+        "static": ("public", ("static.example", "xmpp.static.example")),
         "pool-legacy": ("private", ("pool-legacy.corp.example",)),
         "pool-target": ("private", ("pool-target.corp.example",)),
         "users": ("private", ("users.corp.example",)),
@@ -84,7 +88,7 @@ def test_both_ends_of_a_shared_secret_name_it_alike() -> None:
     wanted = {f"xmpp/{user}@{partner.domain}" for partner in LAB.partners for user in partner.users}
     held = {
         name
-        for host in ("partner1", "partner2")
+        for host in ("partner1", "partner2", "partner3")
         for file in content(host).files.values()
         for name in re.findall(rf"{SECRET_OPEN}(xmpp/.*?)@@", file.content)
     }
@@ -130,15 +134,69 @@ def test_the_negative_ttl_is_three_seconds_in_every_zone() -> None:
 def test_unbound_accepts_its_configuration(tmp_path: Path) -> None:
     configuration = text("dns1", "/etc/unbound/unbound.conf").replace("username: unbound", 'username: ""')
     file = tmp_path / "unbound.conf"
-    file.write_text(configuration.replace('"/etc/unbound"', f'"{tmp_path}"'), encoding="utf-8")
+    anchor = tmp_path / "lab-anchors.ds"
+    anchor.write_text(f"corp.example. DS 4971 13 2 {'c6' * 32}\n", encoding="ascii")
+    file.write_text(configuration.replace("/etc/unbound", str(tmp_path)), encoding="utf-8")
     judged_by("unbound-checkconf", file)
 
 
-@pytest.mark.parametrize("host", ["legacy1", "partner1"])
-def test_lua_accepts_prosodys_configuration(host: str, tmp_path: Path) -> None:
+def test_the_stubborn_partners_resolver_is_accepted_and_names_the_old_gateway(tmp_path: Path) -> None:
+    configuration = text("partner3", "/etc/unbound/unbound.conf")
+    for domain in LAB.sip_domains:
+        assert f"_xmpp-server._tcp.{domain}. 60 IN SRV 0 0 5269 {LAB.legacy_fqdn}." in configuration
+    file = tmp_path / "unbound.conf"
+    file.write_text(
+        configuration.replace("/etc/unbound", str(tmp_path)).replace("username: unbound", 'username: ""'),
+        encoding="utf-8",
+    )
+    judged_by("unbound-checkconf", file)
+
+
+def test_the_primary_signs_what_a_migration_writes_and_nothing_else() -> None:
+    signed = re.findall(r"- domain: (\S+)\n    dnssec-signing: on", text("dns1", "/etc/knot/knot.conf"))
+    assert tuple(signed) == LAB.sip_domains
+    assert "dnssec-signing" not in text("dns2", "/etc/knot/knot.conf")
+    keys = [command for command in content("dns1").first_boot if " generate " in command]
+    assert [command.split()[3] for command in keys] == signed
+
+
+PROSODIES = [(host, path) for host, path in FILES if path.endswith(".cfg.lua")]
+
+
+@pytest.mark.parametrize(("host", "path"), PROSODIES)
+def test_lua_accepts_prosodys_configuration(host: str, path: str, tmp_path: Path) -> None:
     file = tmp_path / "prosody.cfg.lua"
-    file.write_text(text(host, "/etc/prosody/prosody.cfg.lua"), encoding="utf-8")
+    file.write_text(text(host, path), encoding="utf-8")
     judged_by("luac5.4", "-p", file)
+
+
+def test_servers_on_one_host_share_neither_address_nor_directory() -> None:
+    places = [text("partner3", path) for host, path in PROSODIES if host == "partner3"]
+    assert len(places) == len(LAB.on_host("partner3")) > 1
+    for key in ("interfaces = ", "data_path = ", "filename = ", "pidfile = "):
+        values = [next(line for line in place.splitlines() if key in line) for place in places]
+        assert len(set(values)) == len(places), f"{key}: {values}"
+
+
+def test_a_legacy_gateway_of_one_pool_knows_no_user_of_the_other() -> None:
+    """From Lync 2013 on, a user who is moved leaves the legacy gateway."""
+    path = "/etc/kamailio/kamailio.cfg"
+
+    def pool(host: str, *, serves_all: bool) -> str:
+        return content(host, legacy_serves_all=serves_all).files[path].content
+
+    refusal, stranger = "does not serve this pool", "Not a user of this gateway"
+    assert [refusal in pool("pool-target", serves_all=mode) for mode in (True, False)] == [False, True]
+    assert [stranger in pool("pool-legacy", serves_all=mode) for mode in (True, False)] == [False, True]
+    assert refusal not in pool("pool-legacy", serves_all=False)
+
+
+@pytest.mark.parametrize("host", ["pool-legacy", "pool-target"])
+def test_kamailio_accepts_the_pools_of_such_a_gateway(host: str, tmp_path: Path) -> None:
+    configuration = content(host, legacy_serves_all=False).files["/etc/kamailio/kamailio.cfg"].content
+    file = tmp_path / "kamailio.cfg"
+    file.write_text(re.sub(r"advertise \S+?:", "advertise localhost:", configuration), encoding="utf-8")
+    judged_by("kamailio", "-c", "-f", file)
 
 
 def test_ejabberd_logs_what_it_receives_and_wants_encryption() -> None:

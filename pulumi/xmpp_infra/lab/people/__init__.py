@@ -10,17 +10,27 @@ import json
 from pathlib import Path
 
 from xmpp_infra.lab.content import FileSpec, HostContent, secret
+from xmpp_infra.lab.servers.site import C2S_PORT, LAB, Site
 
 AGENT = "/usr/local/lib/people/agent.py"
 SETTINGS = "/etc/people/people.json"
 
-PAIRS = (("alice@corp.example", "juliet@partner1.example"), ("bob@corp.example", "romeo@partner2.example"))
-"""Who talks to whom across the gateways, SIP address first."""
+PAIRS = (
+    ("alice@corp.example", "juliet@partner1.example"),
+    ("bob@corp.example", "romeo@partner2.example"),
+    ("carol@corp.example", "rosaline@dialback.example"),
+    ("dave@corp.example", "tybalt@pinned.example"),
+    ("erin@corp.example", "benvolio@backup.example"),
+    ("frank@corp.example", "mercutio@static.example"),
+    ("grace@branch.example", "paris@partner1.example"),
+)
+"""Who talks to whom across the gateways, SIP address first: every partner, and every SIP domain."""
+
+UNREACHABLE = (("alice@corp.example", "montague@away.example"),)
+"""Who writes to somebody who is away: each of these must be told so."""
 
 CONTROL = ("nurse@partner1.example", "friar@partner2.example")
 """They talk past the gateways: what they suffer, the lab suffers."""
-
-SERVERS = {"partner1.example": "203.0.113.11", "partner2.example": "203.0.113.12"}
 
 OUTBOUND_PROXY = "sip:pool-target.corp.example:5061;transport=tls"
 """The pools relay by their homing tables, so either would do."""
@@ -48,18 +58,26 @@ WantedBy=multi-user.target
 """
 
 
-def content() -> HostContent:
+def content(site: Site = LAB) -> HostContent:
     """Files and unit of the people on host `users`; passwords are place-holders for the lab's secrets."""
     accounts = sorted({xmpp for _, xmpp in PAIRS} | set(CONTROL))
+    servers = {
+        partner.domain: {
+            "address": partner.address.ipv4,
+            "port": C2S_PORT,
+            # Their own users know who signed their server's certificate, whoever else does.
+            "trust": f"/etc/ssl/lab/{partner.authority}-ca.pem",
+        }
+        for partner in site.partners
+    }
     settings = {
         "listen": {"address": "127.0.0.1", "port": 8088},
         "rpc": {"address": "127.0.0.1", "port": 8090, "path": "/RPC"},
         "outbound_proxy": OUTBOUND_PROXY,
-        "sip_domain": "corp.example",
-        "trust": "/etc/ssl/lab/public-ca.pem",
-        "servers": {domain: {"address": address, "port": 5222} for domain, address in SERVERS.items()},
+        "servers": servers,
         "passwords": {account: secret(f"xmpp/{account}") for account in accounts},
         "pairs": [{"sip": sip, "xmpp": xmpp} for sip, xmpp in PAIRS],
+        "unreachable": [{"sip": sip, "xmpp": xmpp} for sip, xmpp in UNREACHABLE],
         "control": list(CONTROL),
     }
     return HostContent(

@@ -29,6 +29,7 @@ from typing import IO, Any, Protocol, cast
 HTTP_HEAD_LIMIT = 16 * 1024
 HTTP_BODY_LIMIT = 256 * 1024
 CONTROL_LINE_LIMIT = 64 * 1024
+ORDERS = "current.json"
 RUNS_KEPT = 5
 """Event files of earlier runs that stay on the host."""
 CALLS_IN_FLIGHT = 256
@@ -100,17 +101,25 @@ class Flow:
 
 
 @dataclass(frozen=True)
+class Server:
+    """An XMPP server of people here: where it is, and the file of the authority that vouches for it."""
+
+    address: str
+    port: int
+    trust: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """What /etc/people/people.json says."""
 
     listen: tuple[str, int]
     rpc: tuple[str, int, str]
     outbound_proxy: str
-    sip_domain: str
-    trust: str
-    servers: dict[str, tuple[str, int]]
+    servers: dict[str, Server]
     passwords: dict[str, str]
     pairs: tuple[tuple[str, str], ...]
+    unreachable: tuple[tuple[str, str], ...]
     control: tuple[str, str]
 
     @classmethod
@@ -121,11 +130,13 @@ class Settings:
             listen=(raw["listen"]["address"], int(raw["listen"]["port"])),
             rpc=(raw["rpc"]["address"], int(raw["rpc"]["port"]), raw["rpc"]["path"]),
             outbound_proxy=raw["outbound_proxy"],
-            sip_domain=raw["sip_domain"],
-            trust=raw["trust"],
-            servers={domain: (server["address"], int(server["port"])) for domain, server in raw["servers"].items()},
+            servers={
+                domain: Server(server["address"], int(server["port"]), server["trust"])
+                for domain, server in raw["servers"].items()
+            },
             passwords=dict(raw["passwords"]),
             pairs=tuple((pair["sip"], pair["xmpp"]) for pair in raw["pairs"]),
+            unreachable=tuple((pair["sip"], pair["xmpp"]) for pair in raw["unreachable"]),
             control=(raw["control"][0], raw["control"][1]),
         )
 
@@ -152,10 +163,13 @@ def flows_of(settings: Settings) -> list[Flow]:
         flows.append(Flow("", f"{user_of(sender)}/{user_of(recipient)}", "control", "normal", sender, recipient))
     for sip, xmpp in settings.pairs:
         partner = domain_of(xmpp)
-        nobody_there, nobody_here = f"{NOBODY}@{partner}", f"{NOBODY}@{settings.sip_domain}"
+        nobody_there, nobody_here = f"{NOBODY}@{partner}", f"{NOBODY}@{domain_of(sip)}"
         there, here = f"{user_of(sip)}/{NOBODY}", f"{NOBODY}/{user_of(xmpp)}"
         flows.append(Flow(partner, there, "sip_to_xmpp", "unknown_user", sip, nobody_there))
         flows.append(Flow(partner, here, "xmpp_to_sip", "unknown_user", xmpp, nobody_here))
+    for sip, xmpp in settings.unreachable:
+        partner, pair = domain_of(xmpp), f"{user_of(sip)}/{user_of(xmpp)}"
+        flows.append(Flow(partner, pair, "sip_to_xmpp", "unreachable", sip, xmpp))
     return flows
 
 
@@ -169,6 +183,24 @@ class Counts:
     settled: set[int] = field(default_factory=set)
     last_received: float = 0.0
     via: dict[str, list[float]] = field(default_factory=dict)
+
+    def note_received(self, n: int, t: float, via: str) -> None:
+        """Message `n` arrived at `t`; `via` is empty where there is none."""
+        if n not in self.settled:
+            self.received += 1
+            self.settled.add(n)
+        self.last_received = t
+        if via:
+            seen = self.via.setdefault(via, [0, 0.0])
+            seen[0] += 1
+            seen[1] = t
+
+    def note_returned(self, n: int | None) -> None:
+        """Message `n`, or one that nobody can name, came back."""
+        if n is None or n not in self.settled:
+            self.returned += 1
+        if n is not None:
+            self.settled.add(n)
 
 
 @dataclass
@@ -188,10 +220,66 @@ class Run:
     by_body: dict[tuple[str, str], Flow] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     sending: bool = True
+    next_number: dict[Flow, int] = field(default_factory=dict)
+    resumed: int = 0
 
-    def write(self, e: str, flow: Flow | None = None, n: int | None = None, **more: str) -> None:
-        """Append one event line and hand it to the kernel at once."""
-        line: dict[str, object] = {"t": round(time.time(), 6), "e": e}
+    @classmethod
+    def from_orders(cls, orders: dict[str, Any], state: Path, flows: list[Flow], mode: str) -> Run:
+        """A run as its orders say; `mode` opens its event file. Raises OSError, KeyError, ValueError."""
+        path = state / f"{orders['run']}.jsonl"
+        return cls(
+            name=orders["run"],
+            path=path,
+            file=cast("IO[bytes]", path.open(mode)),
+            interval=float(orders["interval"]),
+            unknown_interval=float(orders["unknown_interval"]),
+            limit=int(orders["limit"]),
+            until=float(orders["until"]),
+            flows=flows,
+            by_body={(flow.pair, flow.direction): flow for flow in flows},
+            sending=bool(orders["sending"]),
+        )
+
+    def replay(self) -> float:
+        """Learn from the event file what a former life of this agent saw; return when it saw something last."""
+        known = {(flow.pair, flow.direction, flow.kind): flow for flow in self.flows}
+        last = 0.0
+        data = self.path.read_bytes()
+        if data and not data.endswith(b"\n"):
+            # The line that was being written when the agent died; it is counted as unreadable, not guessed at.
+            self.file.write(b"\n")
+        for raw in data.splitlines():
+            try:
+                line = json.loads(raw)
+                last = max(last, float(line["t"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+            self.resumed += line["e"] == "resumed"
+            flow = known.get((line.get("pair"), line.get("direction"), line.get("kind")))
+            if flow is not None:
+                self._learn(flow, line)
+        return last
+
+    def _learn(self, flow: Flow, line: dict[str, Any]) -> None:
+        counts, n = self.count(flow), line.get("n")
+        if n is None:
+            if line["e"] == "returned":
+                counts.note_returned(None)
+        elif line["e"] == "sent":
+            self.by_id[line["id"]] = (flow, n)
+            self.next_number[flow] = max(self.next_number.get(flow, 0), n + 1)
+            counts.sent += 1
+        elif line["e"] == "received":
+            self.by_id.setdefault(line["id"], (flow, n))
+            counts.note_received(n, line["t"], line.get("via", ""))
+        elif line["e"] in ("returned", "refused"):
+            counts.note_returned(n)
+
+    def write(
+        self, e: str, flow: Flow | None = None, n: int | None = None, t: float | None = None, **more: str
+    ) -> None:
+        """Append one event line and hand it to the kernel at once; `t` is now unless it is given."""
+        line: dict[str, object] = {"t": round(time.time() if t is None else t, 6), "e": e}
         if flow is not None:
             line.update(partner=flow.partner, pair=flow.pair, direction=flow.direction, kind=flow.kind)
         if n is not None:
@@ -219,15 +307,7 @@ class Run:
         if flow is None:
             return False
         n = int(words[4])
-        counts = self.count(flow)
-        if n not in counts.settled:
-            counts.received += 1
-            counts.settled.add(n)
-        counts.last_received = time.time()
-        if via:
-            seen = counts.via.setdefault(via, [0, 0.0])
-            seen[0] += 1
-            seen[1] = counts.last_received
+        self.count(flow).note_received(n, time.time(), via)
         # A notice may quote the stanza id of the receiving side; remember whose it was.
         self.by_id.setdefault(identifier, (flow, n))
         self.write("received", flow, n, id=identifier, via=via)
@@ -235,11 +315,7 @@ class Run:
 
     def came_back(self, e: str, flow: Flow, n: int | None, identifier: str, *, code: str, via: str = "") -> None:
         """The sender was told that a message did not arrive."""
-        counts = self.count(flow)
-        if n is None or n not in counts.settled:
-            counts.returned += 1
-        if n is not None:
-            counts.settled.add(n)
+        self.count(flow).note_returned(n)
         self.write(e, flow, n, id=identifier, code=code, via=via)
 
     def outstanding(self) -> int:
@@ -269,6 +345,7 @@ class Run:
             "sending": self.sending,
             "events": str(self.path),
             "outstanding": max(0, self.outstanding()),
+            "resumed": self.resumed,
             "flows": flows,
         }
 
@@ -291,14 +368,15 @@ class People:
     async def stay_online(self, address: str, make_client: Callable[[str, str, str], Client]) -> None:
         """Log one XMPP user in and keep them so, with a fresh client after every disconnection."""
         while True:
-            client = make_client(f"{address}/{RESOURCE}", self.settings.passwords[address], self.settings.trust)
+            server = self.settings.servers[domain_of(address)]
+            client = make_client(f"{address}/{RESOURCE}", self.settings.passwords[address], server.trust)
             started, ended = asyncio.Event(), asyncio.Event()
             client.add_event_handler("session_start", partial(_happened, started))
             for name in ("disconnected", "connection_failed", "failed_auth", "ssl_invalid_chain"):
                 client.add_event_handler(name, partial(_happened, ended))
             client.add_event_handler("message", self.on_message)
             client.add_event_handler("message_error", self.on_error)
-            client.connect(self.settings.servers[domain_of(address)])
+            client.connect((server.address, server.port))
             try:
                 await asyncio.wait_for(_first(started, ended), LOGIN_WAIT_S)
             except TimeoutError:
@@ -460,7 +538,7 @@ class People:
         """Send one flow's messages on the beat until told to stop; beats on which nobody is online are skipped."""
         interval = run.interval if flow.kind == "normal" else run.unknown_interval
         begin = time.monotonic() + offset
-        n = beat = 0
+        n, beat = run.next_number.get(flow, 0), 0
         while run.sending and n < run.limit and time.time() < run.until:
             await asyncio.sleep(max(0.0, begin + beat * interval - time.monotonic()))
             # After a stall of this host, go on from now instead of bursting through what was missed.
@@ -485,26 +563,48 @@ class People:
         if not re.fullmatch(r"[A-Za-z0-9]{4,32}", name):
             raise ValueError("run: 4 to 32 letters or digits")
         self.forget_old_runs()
-        path = self.state / f"{name}.jsonl"
-        flows = flows_of(self.settings)
-        run = Run(
-            name=name,
-            path=path,
-            file=path.open("xb"),
-            interval=float(request.get("interval", 0.1)),
-            unknown_interval=float(request.get("unknown_interval", 2.0)),
-            limit=int(request.get("limit", 50_000)),
-            until=time.time() + float(request.get("seconds", 3600.0)),
-            flows=flows,
-            by_body={(flow.pair, flow.direction): flow for flow in flows},
-        )
-        run.write("started", id=name)
-        self.run = run
-        for index, flow in enumerate(flows):
-            # Spread over the interval, so that the flows do not all beat at once.
-            offset = (run.interval if flow.kind == "normal" else run.unknown_interval) * index / len(flows)
-            run.tasks.append(asyncio.create_task(self.send(run, flow, offset)))
+        orders = {
+            "run": name,
+            "interval": float(request.get("interval", 0.1)),
+            "unknown_interval": float(request.get("unknown_interval", 2.0)),
+            "limit": int(request.get("limit", 50_000)),
+            "until": time.time() + float(request.get("seconds", 3600.0)),
+            "sending": True,
+        }
+        self.run = Run.from_orders(orders, self.state, flows_of(self.settings), "xb")
+        self.remember(orders)
+        self.run.write("started", id=name)
+        self.send_all(self.run)
         return self.status()
+
+    def send_all(self, run: Run) -> None:
+        """Let every flow beat, spread over the interval, so that they do not all beat at once."""
+        for index, flow in enumerate(run.flows):
+            offset = (run.interval if flow.kind == "normal" else run.unknown_interval) * index / len(run.flows)
+            run.tasks.append(asyncio.create_task(self.send(run, flow, offset)))
+
+    def remember(self, orders: dict[str, Any]) -> None:
+        """Keep a run's orders: an agent that dies finds them again when it comes back."""
+        half = self.state / f"{ORDERS}.new"
+        half.write_text(json.dumps(orders))
+        half.replace(self.state / ORDERS)
+
+    def resume(self) -> None:
+        """Go on with the run that a former life of this agent was in the middle of, and say so in its event file."""
+        try:
+            orders = json.loads((self.state / ORDERS).read_text())
+            run = Run.from_orders(orders, self.state, flows_of(self.settings), "r+b")
+            run.file.seek(0, os.SEEK_END)
+            last = run.replay()
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            log.info("no run to go on with: %r", problem)
+            return
+        run.resumed += 1
+        run.write("died", t=last)
+        run.write("resumed", id=run.name)
+        self.run = run
+        if run.sending:
+            self.send_all(run)
 
     def stop(self) -> dict[str, object]:
         """Stop sending; what is under way is still awaited and written down."""
@@ -513,6 +613,7 @@ class People:
             for task in self.run.tasks:
                 task.cancel()
             self.run.write("stopped", id=self.run.name)
+            self.remember({**json.loads((self.state / ORDERS).read_text()), "sending": False})
         return self.status()
 
     def status(self) -> dict[str, object]:
@@ -606,7 +707,7 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 def make_client(jid: str, password: str, trust: str) -> Client:
-    """A slixmpp client that trusts the lab's public CA and nothing else."""
+    """A slixmpp client that trusts one authority and nothing else."""
     import slixmpp  # noqa: PLC0415 - the control command must not pay for loading it
 
     client = slixmpp.ClientXMPP(jid, password)
@@ -627,8 +728,9 @@ async def serve(settings: Settings, state: Path, control: Path) -> None:
     await asyncio.start_server(people.serve_http, *settings.listen, limit=HTTP_HEAD_LIMIT)
     await asyncio.start_unix_server(people.serve_control, control, limit=CONTROL_LINE_LIMIT)
     tasks = [asyncio.create_task(people.stay_online(address, make_client)) for address in sorted(settings.passwords)]
+    people.resume()
     await stop.wait()
-    people.stop()
+    # A run that is on stays on: whoever restarts this agent finds it going on.
     for task in tasks:
         task.cancel()
     control.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 Called by `xmpp_infra.lab.servers.content`. It writes each zone's beginning only (SOA, NS and the name servers' own
 addresses); every other record is written by dynamic update with the TSIG key `lab-update` and kept in Knot's journal.
+Knot signs the organisation's zones by itself, dns2 gets them signed, and unbound validates them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from .render import render
 from .site import Site
 
 UNBOUND_DROP_IN = "/etc/systemd/system/unbound.service.d/lab.conf"
+# No root trust anchor and no chroot to set up: there is no root zone in the lab.
+UNBOUND_ALONE = "[Service]\nExecStartPre=\nExecStopPost=\n"
+SIGNING = "ecdsap256sha256"
+TRUST_ANCHORS = "/etc/unbound/lab-anchors.ds"
 
 
 def primary(site: Site) -> HostContent:
@@ -25,13 +30,26 @@ def primary(site: Site) -> HostContent:
                 address=site.resolver,
                 clients=site.resolver_clients,
                 name_servers=site.name_servers.values(),
+                trust_anchors=TRUST_ANCHORS,
             )
         ),
-        # No root trust anchor and no chroot to set up: there is no root zone in the lab.
-        UNBOUND_DROP_IN: FileSpec("[Service]\nExecStartPre=\nExecStopPost=\n"),
+        UNBOUND_DROP_IN: FileSpec(UNBOUND_ALONE),
     }
     files |= {f"/var/lib/knot/zones/{name}.zone": _zone(site, name) for name in (site.top_level, *site.zones)}
-    return HostContent(files=files, units=("knot.service", "unbound.service"))
+    return HostContent(files=files, units=("knot.service", "unbound.service"), first_boot=_signing_keys(site))
+
+
+def _signing_keys(site: Site) -> tuple[str, ...]:
+    """Make the zones' keys before the first boot, where they are used, and tell the resolver what to trust.
+
+    The top-level domain is not signed, so nobody above could vouch for them.
+    """
+    keymgr = "keymgr -c /etc/knot/knot.conf"
+    return (
+        *(f"{keymgr} {zone} generate algorithm={SIGNING} ksk=yes zsk=yes" for zone in site.signed_zones),
+        f"for zone in {' '.join(site.signed_zones)}; do {keymgr} $zone ds; done > {TRUST_ANCHORS}",
+        "chown -R knot:knot /var/lib/knot",
+    )
 
 
 def secondary(site: Site, fqdn: str) -> HostContent:
@@ -47,6 +65,8 @@ def _knot(site: Site, fqdn: str) -> FileSpec:
         address=site.name_servers[fqdn],
         others={name.partition(".")[0]: address for name, address in site.name_servers.items() if name != fqdn},
         zones=(site.top_level, *site.zones),
+        signed=site.signed_zones,
+        signing=SIGNING,
         update_secret=secret("tsig/lab-update"),
         transfer_secret=secret("tsig/lab-transfer"),
     )

@@ -21,9 +21,10 @@ _COMPONENT_SECRET = "component/legacy1"  # noqa: S105  (a name, not a value)
 
 def gateway(site: Site) -> HostContent:
     """legacy1. Its public certificate carries both uses, as such did then; the SIP side's is from the private CA."""
+    ports = {domain: BRIDGE_PORT + number for number, domain in enumerate(site.sip_domains)}
     xmpp = prosody.content(
         "prosody-legacy.cfg.lua.j2",
-        domain=site.sip_domain,
+        domains=site.sip_domains,
         host="legacy1",
         fqdn=site.legacy_fqdn,
         public_ca=PUBLIC_CA,
@@ -37,15 +38,14 @@ def gateway(site: Site) -> HostContent:
         address=site.legacy_address,
         certificate="legacy1-sip",
         peers={pool.fqdn: "pool" for pool in site.pools},
-        deliver_url=f"http://127.0.0.1:{BRIDGE_PORT}/sip",
+        deliver_urls={domain: f"http://127.0.0.1:{port}/sip" for domain, port in ports.items()},
         accepted=("202", "Accepted"),
         final_response_ms=kamailio.FINAL_RESPONSE_MS["origin"],
     )
     settings = {
-        "domain": site.sip_domain,
+        "domains": ports,
         "secret": secret(_COMPONENT_SECRET),
         "component_port": COMPONENT_PORT,
-        "http_port": BRIDGE_PORT,
         "rpc_port": RPC_PORT,
         # By address: a message towards SIP must not wait for a resolver.
         "next_hop": f"sip:{site.pools[0].address.ipv4}:{SIP_PORT};transport=tls",
@@ -66,7 +66,7 @@ def gateway(site: Site) -> HostContent:
         },
         units=(BRIDGE_UNIT,),
         certificates=(
-            CertificateSpec("legacy1", "public", (site.sip_domain, site.legacy_fqdn)),
+            CertificateSpec("legacy1", "public", (*site.sip_domains, site.legacy_fqdn)),
             CertificateSpec("legacy1-sip", "private", (site.legacy_fqdn,)),
         ),
     )

@@ -1,7 +1,7 @@
-"""Configuration of partner1 (Prosody) and partner2 (ejabberd): other organisations' XMPP servers, with their users.
+"""Configuration of the partners: other organisations' XMPP servers (Prosody, one ejabberd), with their users.
 
-Called by `xmpp_infra.lab.servers.content`. Both also get `through-log`, which says from their own stream logs which
-gateway delivered which message.
+Called by `xmpp_infra.lab.servers.content`. Each host also gets `through-log`, which says from the servers' own stream
+logs which gateway delivered which message.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import json
 from xmpp_infra.lab.content import CertificateSpec, FileSpec, HostContent, secret
 
 from . import prosody
+from .dns import UNBOUND_ALONE, UNBOUND_DROP_IN
 from .render import program, render
-from .site import C2S_PORT, PUBLIC_CA, S2S_PORT, Partner
+from .site import C2S_PORT, PUBLIC_CA, S2S_PORT, Partner, Site
 
 THROUGH_LOG = "/usr/local/sbin/through-log"
 ACCOUNTS_UNIT = "lab-accounts.service"
@@ -40,20 +41,49 @@ _ACCOUNTS_DIRECTORY = "/etc/lab-accounts"
 
 
 def prosody_partner(partner: Partner) -> HostContent:
-    """partner1: demands encryption and a certificate that names the peer's domain."""
+    """A Prosody with its users; alone on its host, or one of several that have an address each."""
+    place = prosody.one_of_several(partner.label) if partner.shares_host else prosody.ALONE
+    # Who leaves everything to dialback knows no authority but the one that nobody else knows.
+    trusted = "public" if partner.demands_certificate else partner.authority
     server = prosody.content(
-        "prosody-partner.cfg.lua.j2", domain=partner.domain, host=partner.host, public_ca=PUBLIC_CA
+        "prosody-partner.cfg.lua.j2", place=place, partner=partner, trust=f"/etc/ssl/lab/{trusted}-ca.pem"
     )
     # How Prosody's internal storage names a domain: every dot as %2e.
-    directory = f"/var/lib/prosody/{partner.domain.replace('.', '%2e')}/accounts"
+    directory = f"{place.data}/{partner.domain.replace('.', '%2e')}/accounts"
     files = {
         f"{directory}/{user}.dat": FileSpec(
             f'return {{\n\t["password"] = "{secret(name)}";\n}};\n', mode=0o640, owner="prosody", group="prosody"
         )
         for user, name in partner.secret_names.items()
     }
-    files[THROUGH_LOG] = FileSpec(program("through_log_prosody.py"), mode=0o755)
     return server.merged_with(HostContent(files=files, certificates=(_certificate(partner),)))
+
+
+def prosody_host(site: Site, host: str) -> HostContent:
+    """Every Prosody of `host`, and what tells from their logs which way a message came."""
+    whole = HostContent(files={THROUGH_LOG: FileSpec(program("through_log_prosody.py"), mode=0o755)})
+    for partner in site.on_host(host):
+        whole = whole.merged_with(prosody_partner(partner))
+    return whole
+
+
+def crowded_host(site: Site, host: str) -> HostContent:
+    """partner3: several partners, the resolver of the one that does not ask ours, and an address that says nothing."""
+    stubborn = next(partner for partner in site.on_host(host) if partner.resolver)
+    files = {
+        "/etc/unbound/unbound.conf": FileSpec(
+            render(
+                "unbound-static.conf.j2",
+                address=stubborn.resolver,
+                lab=site.resolver,
+                sip_domains=site.sip_domains,
+                legacy_fqdn=site.legacy_fqdn,
+            )
+        ),
+        UNBOUND_DROP_IN: FileSpec(UNBOUND_ALONE),
+        "/etc/nftables.conf": FileSpec(render("nftables-silent.conf.j2", address=site.silent_address), mode=0o755),
+    }
+    return prosody_host(site, host).merged_with(HostContent(files=files, units=("unbound.service", "nftables.service")))
 
 
 def ejabberd_partner(partner: Partner) -> HostContent:
@@ -82,4 +112,4 @@ def ejabberd_partner(partner: Partner) -> HostContent:
 
 
 def _certificate(partner: Partner) -> CertificateSpec:
-    return CertificateSpec(partner.host, "public", (partner.domain, partner.server_name))
+    return CertificateSpec(partner.label, partner.authority, (partner.domain, partner.server_name))

@@ -16,15 +16,18 @@ DATABASE = "/var/lib/kamailio/tables.sqlite"
 _TABLES = "/etc/kamailio/tables.sql"
 
 
-def pool(site: Site, here: Pool) -> HostContent:
-    """One SIP platform. At first every SIP user is homed on the first pool, every partner reached through legacy."""
+def pool(site: Site, here: Pool, *, legacy_serves_all: bool = True) -> HostContent:
+    """One SIP platform. At first every SIP user is homed on the first pool, every partner reached through legacy.
+
+    Where the legacy gateway does not serve all, only users of the first pool have XMPP through it (from Lync 2013 on).
+    """
     other = next(candidate for candidate in site.pools if candidate is not here)
-    peers = {other.fqdn: "pool", site.legacy_fqdn: "gateway", site.users_fqdn: "users"}
+    peers = {other.fqdn: "pool", site.legacy_fqdn: "legacy", site.users_fqdn: "users"}
     peers |= dict.fromkeys(site.gateway_names, "gateway")
     tables = render(
         "pool-tables.sql.j2",
-        homing=dict.fromkeys(site.sip_users, site.pools[0].host),
-        route={partner.domain: "legacy" for partner in site.partners},
+        homing={user.partition("@")[0]: site.pools[0].host for user in site.sip_users},
+        route=dict.fromkeys(site.partner_domains, "legacy"),
     )
     content = kamailio.content(
         "kamailio-pool.cfg.j2",
@@ -38,7 +41,9 @@ def pool(site: Site, here: Pool) -> HostContent:
         final_response_ms=kamailio.FINAL_RESPONSE_MS["near"],
         other_pool_ms=kamailio.FINAL_RESPONSE_MS["other_pool"],
         database=DATABASE,
-        sip_domain=site.sip_domain,
+        sip_domains=site.sip_domains,
+        legacy_serves_all=legacy_serves_all,
+        legacy_serves_here=legacy_serves_all or here is site.pools[0],
         host=here.host,
         other=other,
         users_address=site.users_address,

@@ -21,7 +21,7 @@ def user_agents(site: Site) -> HostContent:
         address=site.users_address,
         certificate="users",
         peers={pool.fqdn: "pool" for pool in site.pools},
-        deliver_url=f"http://127.0.0.1:{AGENT_PORT}/sip",
+        deliver_urls={"": f"http://127.0.0.1:{AGENT_PORT}/sip"},
         accepted=("200", "OK"),
         final_response_ms=kamailio.FINAL_RESPONSE_MS["origin"],
     )

@@ -40,11 +40,11 @@ async def read_http(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401
 
 
 class Bridge(slixmpp.ComponentXMPP):
-    """One component stream to Prosody and one HTTP server for Kamailio."""
+    """One SIP domain: a component stream to Prosody and an HTTP server for Kamailio."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        super().__init__(settings["domain"], settings["secret"], "127.0.0.1", settings["component_port"])  # type: ignore[no-untyped-call]
-        self.settings = settings
+    def __init__(self, settings: dict[str, Any], domain: str, http_port: int) -> None:
+        super().__init__(domain, settings["secret"], "127.0.0.1", settings["component_port"])  # type: ignore[no-untyped-call]
+        self.settings, self.http_port = settings, http_port
         self.attached = False
         self.sent: OrderedDict[str, None] = OrderedDict()
         self.turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -56,7 +56,7 @@ class Bridge(slixmpp.ComponentXMPP):
 
     async def serve(self) -> None:
         """Run until killed."""
-        server = await asyncio.start_server(self.on_kamailio, "127.0.0.1", self.settings["http_port"])
+        server = await asyncio.start_server(self.on_kamailio, "127.0.0.1", self.http_port)
         self.connect()
         await server.serve_forever()
 
@@ -144,7 +144,11 @@ class Bridge(slixmpp.ComponentXMPP):
             return 500, f"SIP side: {problem!r}"
 
 
+async def main(settings: dict[str, Any]) -> None:
+    """Serve every domain until killed."""
+    await asyncio.gather(*(Bridge(settings, *domain).serve() for domain in settings["domains"].items()))
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    bridge = Bridge(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    bridge.loop.run_until_complete(bridge.serve())
+    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Tell through which address each message from the organisation's domain came in, from ejabberd's own log.
+"""Tell through which address each message from the organisation's domains came in, from ejabberd's own log.
 
-    through-log [--domain corp.example] [LOG]
+    through-log [--domain corp.example]... [--partner partner2.example] [LOG]
 
 Prints one JSON object a line: {"id": stanza id, "from": bare address, "address": peer's address, "t": epoch seconds}.
 ejabberd logs "Accepted connection [address]:port -> [address]:5269" under the name of the connection's process, and
 what it reads from that connection, piece by piece, under the same name. It only reads.
 
-A message to that domain which ejabberd took from its user and wrote to nobody is told with an empty address. It
-happens when the stream to that domain is just being closed (seen: 3 of 2,098 messages over 70 closings): for some
+A message to such a domain which ejabberd took from its user and wrote to nobody is told with an empty address. It
+happens when the stream to it is just being closed (seen: 3 of 2,098 messages over 70 closings): for some
 milliseconds more ejabberd 23.01 hands messages to the closing stream's process, and they end with it, neither sent nor
 bounced.
 """
@@ -19,7 +19,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from html import unescape
 from pathlib import Path
@@ -47,31 +47,31 @@ def entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield when, "".join(parts).rstrip("\n")
 
 
-def from_users(text: str, domain: str) -> Iterator[tuple[str, str]]:
-    """Stanza id and sender of each message to `domain` in one piece of logged XML; Erlang escapes its quotes."""
+def from_users(text: str, domains: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Stanza id and sender of each message to one of `domains` in a piece of logged XML; Erlang escapes its quotes."""
     for opening in OPENING.finditer(text.replace('\\"', '"')):
         attributes = {name: unescape(one or two) for name, one, two in ATTRIBUTE.findall(opening.group(1))}
         recipient = attributes.get("to", "").partition("/")[0]
-        if recipient.partition("@")[2] == domain and attributes.get("id"):
+        if recipient.partition("@")[2] in domains and attributes.get("id"):
             yield attributes["id"], attributes.get("from", "").partition("/")[0]
 
 
-def never_written(lines: Iterable[str], domain: str) -> Iterator[dict[str, str | float]]:
-    """One record for each message to `domain` that was taken from a user and written to nobody."""
+def never_written(lines: Iterable[str], domains: Collection[str]) -> Iterator[dict[str, str | float]]:
+    """One record for each message to one of `domains` that was taken from a user and written to nobody."""
     taken: dict[str, str] = {}
     for when, text in entries(lines):
         if found := SENT.search(text):
-            for identifier, _ in from_users(found.group(1), domain):
+            for identifier, _ in from_users(found.group(1), domains):
                 taken.pop(identifier, None)
         elif found := RECEIVED.search(text):
-            for identifier, _ in from_users(found.group(2), domain):
+            for identifier, _ in from_users(found.group(2), domains):
                 taken.setdefault(identifier, when)
     for identifier, when in taken.items():
         yield {"id": identifier, "from": "", "address": "", "t": datetime.fromisoformat(when).timestamp()}
 
 
-def messages(lines: Iterable[str], domain: str) -> Iterator[dict[str, str | float]]:
-    """One record for each message from `domain`, in the log's order."""
+def messages(lines: Iterable[str], domains: Collection[str]) -> Iterator[dict[str, str | float]]:
+    """One record for each message from one of `domains`, in the log's order."""
     address_of: dict[str, str] = {}
     rest_of: dict[str, str] = {}  # a stanza's opening tag may be split over two reads
     for when, text in entries(lines):
@@ -88,7 +88,7 @@ def messages(lines: Iterable[str], domain: str) -> Iterator[dict[str, str | floa
                 end = opening.end()
                 attributes = {name: unescape(one or two) for name, one, two in ATTRIBUTE.findall(opening.group(1))}
                 sender = attributes.get("from", "").partition("/")[0]
-                if sender.partition("@")[2] == domain:
+                if sender.partition("@")[2] in domains:
                     yield {
                         "id": attributes.get("id", ""),
                         "from": sender,
@@ -101,10 +101,11 @@ def messages(lines: Iterable[str], domain: str) -> Iterator[dict[str, str | floa
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--domain", default="corp.example")
+    options.add_argument("--domain", action="append", help="of the organisation; corp.example")
+    options.add_argument("--partner", help="whose server: this host has one")
     options.add_argument("log", nargs="?", type=Path, default=Path("/var/log/ejabberd/ejabberd.log"))
     arguments = options.parse_args()
     for tell in (messages, never_written):
         with arguments.log.open(encoding="utf-8", errors="replace") as log:
-            for record in tell(log, arguments.domain):
+            for record in tell(log, arguments.domain or ["corp.example"]):
                 sys.stdout.write(json.dumps(record) + "\n")

@@ -168,6 +168,11 @@ def wanted_host(document, host, *, roles, authorities, release_wanted):
     names = {name for name in of_ours if name is not None}
     for name in sorted(names):
         files[f"/etc/xmppgw/ca/{name}.pem"] = {facts["step"]: file(authority_certificate(authorities, name), 0o644)}
+    if kind == "edge":
+        # A partner's own authority is looked at once the partner is admitted.
+        own = {partner.authority for partner in document.federation.partners if partner.authority is not None}
+        for name in sorted(own - names):
+            files[f"/etc/xmppgw/ca/{name}.pem"] = {5: file(authority_certificate(authorities, name), 0o644)}
     for path, text in render_units(roles, kind, stages[max(stages)]).items():
         files[path] = {facts["step"]: file(text, 0o644)}
     socket = {
