@@ -30,6 +30,12 @@ _HANDED_OVER: Final = {
     ),
     "status": ("xmppgw.telemetry.control_client", True, "show streams, links and queues of a daemon on this host"),
     "drain": ("xmppgw.telemetry.control_client", True, "let a daemon on this host finish what is in flight"),
+    "import-legacy": (
+        "xmppgw.cli.importing",
+        False,
+        "turn exports of the old platform into a federation document; see `xmppgw import-legacy --help`",
+    ),
+    "user": ("xmppgw.cli.users", False, "keep the table of SIP users; see `xmppgw user --help`"),
     "control": ("xmppgw.telemetry.control_client", True, "send any command to a daemon on this host"),
 }
 

@@ -107,6 +107,26 @@ class JsonText:
                 return
             self.expect(",")
 
+    def members(self) -> Iterator[str]:
+        """Every key of the object that begins here; the caller takes each key's value. Raises StreamedJsonError."""
+        self.expect("{")
+        if self.peek() == "}":
+            self._at += 1
+            return
+        seen: set[str] = set()
+        while True:
+            key = self.value() if self.peek() == '"' else None
+            if not isinstance(key, str) or key in seen:
+                self._wrong(f"found the key {key!r:.60} twice" if isinstance(key, str) else "found no key")
+            assert isinstance(key, str)
+            seen.add(key)
+            self.expect(":")
+            yield key
+            if self.peek() == "}":
+                self._at += 1
+                return
+            self.expect(",")
+
     def end(self) -> None:
         """Require that nothing follows. Raises StreamedJsonError."""
         if self.peek():

@@ -20,10 +20,11 @@ MAY_IMPORT = {
     "tls": {"xmpp"},
     "link": {"tls"},
     "edge": {"link", "telemetry", "tls", "xmpp"},
-    "policy": {"sip", "translate", "xmpp"},
+    "policy": {"federation", "sip", "translate", "xmpp"},
+    "exports": {"federation", "policy"},
     "frontend": {"link", "policy", "sip", "store", "telemetry", "tls", "translate", "xmpp"},
     "probe": {"federation"},
-    "cli": {"federation", "sip", "xmpp"},
+    "cli": {"exports", "federation", "policy", "sip", "xmpp"},
 }
 
 
