@@ -28,6 +28,7 @@ _HANDED_OVER: Final = {
         False,
         "run the front end (XMPP gateway) daemon; see `xmppgw frontend --help`",
     ),
+    "runbook": ("xmppgw.cli.runbook", False, "write the SIP platform's runbook; see `xmppgw runbook --help`"),
     "status": ("xmppgw.telemetry.control_client", True, "show streams, links and queues of a daemon on this host"),
     "drain": ("xmppgw.telemetry.control_client", True, "let a daemon on this host finish what is in flight"),
     "import-legacy": (

@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "exports": {"federation", "policy"},
     "frontend": {"link", "policy", "sip", "store", "telemetry", "tls", "translate", "xmpp"},
     "probe": {"federation"},
-    "cli": {"exports", "federation", "policy", "sip", "xmpp"},
+    "runbook": {"federation"},
+    "cli": {"exports", "federation", "policy", "runbook", "sip", "xmpp"},
 }
 
 

@@ -1,0 +1,224 @@
+"""The rendered runbook: every script is one that PowerShell reads as meant, whatever the document says."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.unit.runbook.powershell import tokens
+
+from xmppgw.cli import runbook
+from xmppgw.federation import load_document
+from xmppgw.federation.model import Product
+from xmppgw.runbook.products import PRODUCTS
+from xmppgw.runbook.quoting import QuotingProblem
+from xmppgw.runbook.rendering import PARTS, Attachment, Move, RunbookProblem, render, route_script, wave_script
+
+SMALL = Path(__file__).parents[1] / "federation" / "small.yml"
+DOCS = Path(__file__).parents[3] / "docs" / "runbook.md"
+MARKER = "Remove-Everything"
+HOSTILE = f"it's \u2019; {MARKER}; \u2018 $(x) `\"#"
+
+# Every cmdlet of the platform that a script may call, with the parameters that its documentation has.
+KNOWN = {
+    "Get-CsAccessEdgeConfiguration": set(),
+    "Set-CsAccessEdgeConfiguration": {"AllowFederatedUsers", "KeepCrlsUpToDateForPeers"},
+    "Get-CsAllowedDomain": set(),
+    "New-CsAllowedDomain": {"Identity", "ProxyFqdn"},
+    "Remove-CsAllowedDomain": {"Identity"},
+    "Get-CsExternalAccessPolicy": set(),
+    "New-CsExternalAccessPolicy": {"Identity"},
+    "Set-CsExternalAccessPolicy": {"Identity"},
+    "Remove-CsExternalAccessPolicy": {"Identity", "Force"},
+    "Get-CsManagementStoreReplicationStatus": set(),
+    "Get-CsPool": {"Identity"},
+    "Get-CsSite": {"Identity"},
+    "Get-CsStaticRoutingConfiguration": {"Identity"},
+    "Set-CsStaticRoutingConfiguration": {"Identity", "Route"},
+    "New-CsStaticRoute": {"TLSRoute", "Destination", "Port", "MatchUri", "UseDefaultCertificate"},
+    "Get-CsTrustedApplication": set(),
+    "New-CsTrustedApplication": {"ApplicationId", "TrustedApplicationPoolFqdn", "Port", "Force"},
+    "Get-CsTrustedApplicationComputer": set(),
+    "New-CsTrustedApplicationComputer": {"Identity", "Pool", "Force"},
+    "Get-CsTrustedApplicationPool": set(),
+    "New-CsTrustedApplicationPool": {
+        *("Identity", "ComputerFqdn", "Registrar", "Site", "RequiresReplication", "ThrottleAsServer"),
+        *("TreatAsAuthenticated", "OutboundOnly", "Force"),
+    },
+    "Remove-CsTrustedApplicationPool": {"Identity", "Force"},
+    "Enable-CsTopology": set(),
+    "Get-CsUser": {"Identity"},
+    "Move-CsUser": {"Identity", "Target", "Confirm"},
+    "Move-CsLegacyUser": {"Identity", "Target", "Confirm"},
+    "Export-CsUserData": {"PoolFqdn", "FileName", "UserFilter"},
+    "Get-CsXmppAllowedPartner": set(),
+    "New-CsXmppAllowedPartner": {
+        *("Identity", "PartnerType", "TlsNegotiation", "SaslNegotiation"),
+        *("SupportDialbackNegotiation", "EnableKeepAlive"),
+    },
+    "Remove-CsXmppAllowedPartner": {"Identity"},
+}
+
+
+def changed(**federation):
+    """The small document with keys of its federation replaced."""
+    content = yaml.safe_load(SMALL.read_text(encoding="utf-8"))
+    content["federation"]["pilot"] = {"users": ["alice@corp.example"], "partner": "partner1.example"}
+    content["federation"].update(federation)
+    return content
+
+
+@pytest.fixture
+def document(tmp_path):
+    def make(content):
+        path = tmp_path / "federation.yml"
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return load_document(path)
+
+    return make
+
+
+def with_products(legacy, target):
+    content = changed()
+    content["federation"]["legacy"]["product"] = legacy
+    content["federation"]["target"]["product"] = target
+    return content
+
+
+COMBINATIONS = [
+    *(("ocs2007r2", "lync2013"), ("lync2010", "lync2013"), ("lync2013", "lync2013"), ("lync2013", "sfb2019")),
+    *(("sfb2015", "sfb2019"), ("sfb2015", "sfbse"), ("ocs2007r2", "ocs2007r2")),
+]
+
+
+@pytest.mark.parametrize(("legacy", "target"), COMBINATIONS)
+@pytest.mark.parametrize("attachment", list(Attachment))
+def test_every_script_of_every_product_is_read_as_meant_and_calls_what_is_documented(
+    document, legacy, target, attachment
+):
+    files = render(document(with_products(legacy, target)), "federation.yml", attachment=attachment)
+    scripts = {name: content.decode() for name, content in files.items() if name.endswith(".ps1")}
+    assert scripts
+    for name, script in scripts.items():
+        assert script.startswith("\ufeff# "), name
+        assert "\n" not in script.replace("\r\n", ""), name
+        code = "".join(token.value if token.kind == "code" else "'" for token in tokens(script))
+        for opening, closing in ("()", "{}", "[]"):
+            assert code.count(opening) == code.count(closing), f"{name}: {opening}{closing}"
+        for cmdlet, arguments in re.findall(r"\b([A-Z][a-z]+-Cs[A-Za-z]+)([^|\r\n;}]*)", code):
+            assert cmdlet in KNOWN, f"{name}: {cmdlet}"
+            used = set(re.findall(r"(?<=\s)-([A-Z][A-Za-z]+)\b", arguments)) - {"ErrorAction"}
+            operators = {"and", "eq", "ne"}
+            assert used - operators <= KNOWN[cmdlet], f"{name}: {cmdlet} {sorted(used - KNOWN[cmdlet])}"
+        assert "-Force" not in re.sub(r"(Remove|New)-Cs[^\r\n]*", "", code).replace("-addstore", ""), name
+
+
+def test_the_products_are_those_of_the_document():
+    assert set(PRODUCTS) == set(Product)
+
+
+def test_a_hostile_document_puts_nothing_into_the_code(document):
+    content = changed(
+        access_policies={
+            "global": {"enable_federation_access": True, "enable_xmpp_access": True},
+            "sites": [{"name": HOSTILE, "enable_federation_access": True, "enable_xmpp_access": True}],
+            "users": [{"name": HOSTILE + "2", "enable_federation_access": True, "enable_xmpp_access": True}],
+        },
+        users={"export": "users.json"},
+    )
+    files = render(document(content), HOSTILE, attachment=Attachment.TRUSTED_APPLICATION)
+    strings = [token for name in files if name.endswith(".ps1") for token in tokens(files[name].decode())]
+    assert f"Site:{HOSTILE}" in {token.value for token in strings if token.kind == "string"}
+    assert not [token for token in strings if token.kind == "code" and MARKER in token.value]
+    # What the comment of the head shows stands in one line.
+    assert [token for token in strings if token.kind == "comment" and MARKER in token.value]
+
+
+@pytest.mark.parametrize("source", ["a\nb", "a\u202eb", "a\0b"])
+def test_what_cannot_be_shown_as_what_it_is_stops_everything(document, source):
+    with pytest.raises(QuotingProblem):
+        render(document(changed()), source, attachment=Attachment.TRUSTED_APPLICATION)
+
+
+def test_a_wave_keeps_the_contacts_before_it_moves_and_never_forces(document):
+    script = wave_script(
+        document(changed()), "federation.yml", "wave 3 of 9", [Move("o'neil@corp.example", "p.example")]
+    )
+    text = script.decode()
+    assert text.index("Export-CsUserData -PoolFqdn") < text.index("Move-CsUser -Identity")
+    assert "o'neil@corp.example" in {token.value for token in tokens(text) if token.kind == "string"}
+
+
+def test_users_of_office_communications_server_move_with_its_own_cmdlet_and_without_what_it_lacks(document):
+    made = document(with_products("ocs2007r2", "lync2013"))
+    text = wave_script(made, "federation.yml", "wave 1", [Move("alice@corp.example", "ocs.example")]).decode()
+    assert "Move-CsLegacyUser -Identity" in text
+    assert "Export-CsUserData" not in text
+    prose = render(made, "federation.yml", attachment=Attachment.TRUSTED_APPLICATION)["RUNBOOK.md"].decode()
+    assert "goes one way" in prose
+
+
+def test_the_routes_name_every_domain_of_every_partner(document):
+    content = changed()
+    content["federation"]["partners"][0]["additional_domains"] = ["chat.partner1.example"]
+    strings = {token.value for token in tokens(route_script(document(content), "f").decode()) if token.kind == "string"}
+    assert {"partner1.example", "chat.partner1.example", "partner2.example", "fe-pool.corp.example"} <= strings
+
+
+def test_a_part_that_the_document_cannot_have_is_refused_with_the_reason(document):
+    content = changed(pilot={})
+    with pytest.raises(RunbookProblem, match="pilot"):
+        render(document(content), "f", attachment=Attachment.TRUSTED_APPLICATION, parts=["first-act"])
+    prose = render(document(content), "f", attachment=Attachment.TRUSTED_APPLICATION)["RUNBOOK.md"].decode()
+    assert "the document names no pilot.users" in prose
+
+
+def test_every_part_says_when_it_is_run_and_what_takes_it_back():
+    assert len({part.name for part in PARTS}) == len(PARTS)
+    assert [part.number for part in PARTS] == list(range(1, len(PARTS) + 1))
+    assert all(part.undo and part.when and part.title for part in PARTS)
+
+
+# The verb
+
+
+def test_the_verb_writes_the_files_and_names_them(tmp_path, capsys):
+    output = tmp_path / "out" / "runbook"
+    assert runbook.main(["--document", str(SMALL), "--output", str(output), "--part", "routes"]) == 0
+    assert sorted(path.name for path in output.iterdir()) == ["6-routes.ps1", "RUNBOOK.md"]
+    assert capsys.readouterr().out.splitlines() == [str(output / "6-routes.ps1"), str(output / "RUNBOOK.md")]
+
+
+def test_a_bad_document_writes_nothing(tmp_path, capsys):
+    path = tmp_path / "bad.yml"
+    path.write_text("federation: {version: 2}", encoding="utf-8")
+    assert runbook.main(["--document", str(path), "--output", str(tmp_path / "out")]) == 2
+    assert not (tmp_path / "out").exists()
+    assert "nothing written" in capsys.readouterr().err
+
+
+def test_a_refused_document_writes_nothing(tmp_path, document):
+    content = changed()
+    content["federation"]["legacy"]["single_edge_fqdn"] = True
+    path = tmp_path / "refused.yml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert runbook.main(["--document", str(path), "--output", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_that_is_lacking_and_a_place_that_cannot_be_written_are_bad_input(tmp_path, capsys):
+    assert runbook.main(["--document", str(SMALL), "--output", str(tmp_path / "o"), "--part", "first-act"]) == 2
+    assert "[runbook-value]" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert runbook.main(["--document", str(SMALL), "--output", str(tmp_path / "file")]) == 2
+    assert "[runbook-output]" in capsys.readouterr().err
+
+
+def test_the_example_in_the_documentation_is_what_is_rendered_now():
+    files = render(load_document(SMALL), "small.yml", attachment=Attachment.TRUSTED_APPLICATION)
+    page = DOCS.read_text(encoding="utf-8")
+    for name in ("6-routes.ps1", "RUNBOOK.md"):
+        shown = files[name].decode().removeprefix("\ufeff").replace("\r\n", "\n")
+        assert f"<!-- {name} -->\n````\n{shown}````\n" in page, (
+            f"docs/runbook.md does not show {name} as it is rendered now"
+        )
