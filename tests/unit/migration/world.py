@@ -67,6 +67,7 @@ class World:
         self.document = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
         self.federation = self.document["federation"]
         self.federation["sip_domains"] = [{"name": "corp.example"}]
+        self.federation.pop("pilot", None)
         self.federation["dns"]["zones"] = ["corp.example"]
         users = ["alice", "bob", "carol", "dave", "erin", "frank"]
         self.homing = {
@@ -168,7 +169,7 @@ class World:
 
     def journal(self, *bodies):
         """Let the journal, and its copy, say these things."""
-        self.records = extend(self.records, list(bodies))
+        self.records = [*self.records, *extend(self.records, list(bodies))]
 
     def steps_done(self, *steps):
         """Let the journal say that these steps are done."""

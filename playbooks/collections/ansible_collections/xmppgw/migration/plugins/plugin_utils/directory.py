@@ -27,6 +27,8 @@ class Directory:
     """How many users' effective policy lets them use XMPP."""
     xmpp_of_legacy: set = field(default_factory=set)
     """Those of them in a SIP domain that the legacy gateway owns."""
+    by_name: dict = field(default_factory=dict)
+    """First half to address; only in the lab, whose platforms know users so."""
     survivable: list = field(default_factory=list)
     """Users of Survivable Branch Appliances."""
     blank_names: list = field(default_factory=list)
@@ -63,6 +65,8 @@ def read_directory(federation, folder):
     try:
         for user in read_users(Path(folder) / federation.users.export):
             found.users += 1
+            if federation.homing.provider == "lab":
+                found.by_name[user.user.partition("@")[0]] = user.user
             if user.survivable_branch or user.pool.lower() in sba_pools:
                 found.survivable.append(user.user)
             if user.blank_name:

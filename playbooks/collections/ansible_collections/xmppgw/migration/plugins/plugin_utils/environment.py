@@ -41,7 +41,10 @@ def read_document(path):
 
 
 def narrowed_to_the_pilot(document):
-    """Return the document of a rehearsal: both gateways side by side, ours owning the pilot's SIP domain only."""
+    """Return the document of a rehearsal: both gateways side by side, ours owning the pilot's SIP domain only.
+
+    With a pilot partner, that one alone takes part.
+    """
     federation = document.federation
     pilot = federation.pilot.sip_domain
     if pilot is None or len(federation.sip_domains) < 2:
@@ -56,8 +59,15 @@ def narrowed_to_the_pilot(document):
         domain.model_copy(update={"owner": Owner.GATEWAY if domain.name == pilot else Owner.LEGACY})
         for domain in federation.sip_domains
     )
+    partners = tuple(item for item in federation.partners if federation.pilot.partner in (None, *item.domains))
     narrow = federation.model_copy(
-        update={"scenario": Scenario.COEXIST, "sip_domains": domains, "holds": (), "maintenance_window": None}
+        update={
+            "scenario": Scenario.COEXIST,
+            "sip_domains": domains,
+            "partners": partners,
+            "holds": (),
+            "maintenance_window": None,
+        }
     )
     return document.model_copy(update={"federation": narrow})
 
@@ -141,8 +151,26 @@ class Environment:
         }
 
     def address_of(self, user):
-        """Return a user of a homing table as user@domain; the lab's platforms leave the first SIP domain out."""
-        return user if "@" in user else f"{user}@{self.federation.sip_domains[0].name}"
+        """Return a user of a homing table as user@domain.
+
+        The lab's platforms know users by their first half alone: then the one whom the document or the exported table
+        names so is meant, else one of the first SIP domain.
+        """
+        if "@" in user:
+            return user
+        return self.named.get(user) or self.directory.by_name.get(user) or f"{user}@{self.first_domain}"
+
+    @functools.cached_property
+    def named(self):
+        """First half to address, of the users whom the document names."""
+        users = self.federation.users
+        addresses = [*self.federation.pilot.users, *users.waves.pilot, *(item.user for item in users.exceptions)]
+        return {address.partition("@")[0]: address for address in addresses}
+
+    @property
+    def first_domain(self):
+        """The first SIP domain of the document."""
+        return self.federation.sip_domains[0].name
 
     def stays(self, user):
         """Return whether step 3 leaves a user alone: excepted by name, or of a domain that the legacy gateway owns."""

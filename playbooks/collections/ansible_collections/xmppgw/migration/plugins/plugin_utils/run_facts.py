@@ -59,6 +59,7 @@ def facts(picture, plan):
         "journal": {"authority": environment.authority, "copy": environment.copy},
         "dns_writer": environment.dns_writer,
         "platforms": target_first,
+        "route_platforms": [host for host in target_first if host in environment.route_platforms],
         "legacy_gateway": sorted(environment.groups["legacy_gateway"])[0],
         "done": picture.history.step,
         "stages": {host: picture.gateways.stage(host) for host in [*environment.front_ends, *environment.edges]},
