@@ -1,5 +1,7 @@
 """Overriding a guard: by code and with a reason, journalled with who and why, and good for what was found only."""
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils.chain import read_history
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import guards
@@ -63,3 +65,8 @@ def test_the_outcome_names_every_code_once():
     assert [item["code"] for item in result["overridden"]] == ["text-only"]
     assert [item["code"] for item in result["refused"]] == ["migration-r3"]
     assert sorted([*result["passed"], "text-only", "migration-r3"]) == guards.all_codes()
+
+
+def test_what_can_be_accepted_and_what_that_means_is_documented():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "playbooks.md").read_text(encoding="utf-8")
+    assert {code for code in guards.ACCEPTABLE if f"| `{code}` |" not in page} == set()

@@ -85,6 +85,8 @@ class World:
         self.lock = None
         self.state_problem = None
         self.silent_servers = set()
+        self.tamper = lambda reply, about: None
+        """Called with every answer of a name server before it is sent."""
         self.unaddressed = set()
         """Names without an A or AAAA record."""
         self.legacy_streams = []
@@ -135,6 +137,7 @@ class World:
         elif name not in self.unaddressed:
             address = "198.51.100.10" if kind == "A" else "2001:db8:2::10"
             reply.answer.append(dns.rrset.from_text(f"{name}.", 15, "IN", kind, address))
+        self.tamper(reply, about)
         return {"answer": base64.b64encode(reply.to_wire()).decode()}
 
     def seen(self, environment):

@@ -66,6 +66,10 @@ def read_rrset(answer, name, kind):
     if not message.flags & dns.flags.AA:
         raise DnsError(f"{name} {kind}: the server is not authoritative for it")
     owner, wanted = dns.name.from_text(name), dns.rdatatype.from_text(kind)
+    if [(asked.name, asked.rdtype) for asked in message.question] != [(owner, wanted)]:
+        raise DnsError(f"{name} {kind}: the server answered another question")
+    if message.flags & dns.flags.TC:
+        raise DnsError(f"{name} {kind}: the answer is cut off, though it came over TCP")
     found = next((rrset for rrset in message.answer if rrset.name == owner and rrset.rdtype == wanted), None)
     seen = {"rrset": None, "serial": None, "negative_ttl": None}
     if found is not None:
