@@ -38,7 +38,7 @@ test-all: ## the whole suite and the long walks
 .PHONY: lint
 lint:
 	@.venv/bin/ruff check --quiet --output-format concise gateway pulumi playbooks tests
-	@.venv/bin/mypy --no-error-summary --strict gateway/xmppgw pulumi/standalone pulumi/lab_provider pulumi/xmpp_infra pulumi/__main__.py
+	@.venv/bin/mypy --no-error-summary --strict gateway/xmppgw pulumi/standalone pulumi/lab_provider pulumi/xmpp_infra pulumi/policy pulumi/__main__.py
 	@.ci/lint-playbooks
 
 lab-up: ## bring the lab up, or what is missing of it
@@ -66,7 +66,7 @@ status: ## where the migration stands
 
 preview: ## STACK=name: the stack's resources and policy results in out/preview/, offline
 	@[[ "$(STACK)" =~ ^[a-z0-9-]+$$ ]] || { echo "make preview STACK=name: found STACK='$(STACK)'" >&2; exit 2; }
-	@.ci/setup --for check
+	@.ci/setup --for $(if $(filter azure-%,$(STACK)),azure,check)
 	@.ci/stack preview $(STACK)
 
 bench: ## measure codecs, the message path beside Prosody, memory, a large plan (out/bench/bench.json)

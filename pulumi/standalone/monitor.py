@@ -15,6 +15,9 @@ from standalone.plugin import MESSAGE_BYTES
 from standalone.values import from_struct, to_struct
 
 FEATURES = ("secrets", "deletedWith")
+# What a preview of a package without a plug-in may ignore: they say how a resource of the state is found, and how long
+# making it may take; nothing is found or made there.
+IRRELEVANT_OFFLINE = ("importId", "aliasURNs", "aliases")
 # Request fields of RegisterResource that change what must be done, and that this engine does not do.
 UNSUPPORTED = {
     "importId": "import",
@@ -34,8 +37,8 @@ UNSUPPORTED = {
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     """What the program calls."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, offline: Callable[[str], bool]) -> None:
+        self._engine, self._offline = engine, offline
 
     def GetDeploymentInfo(  # noqa: N802 - the name is gRPC's
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
@@ -63,11 +66,17 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self, request: resource_pb2.RegisterResourceRequest, context: grpc.ServicerContext
     ) -> resource_pb2.RegisterResourceResponse:
         """Make the resource, answer with its URN, id and outputs."""
-        refused = [what for field, what in UNSUPPORTED.items() if getattr(request, field)]
+        offline = request.custom and self._offline(request.type)
+        refused = [
+            what
+            for field, what in UNSUPPORTED.items()
+            if getattr(request, field) and not (offline and field in IRRELEVANT_OFFLINE)
+        ]
         refused += ["explicit providers"] * request.type.startswith("pulumi:providers:")
-        refused += ["nested ignore_changes"] * any(set(path) & set(".[*") for path in request.ignoreChanges)
+        nested = any(set(path) & set(".[*") for path in request.ignoreChanges)
+        refused += ["nested ignore_changes"] * (nested and not offline)
         refused += ["replacement_trigger"] * request.HasField("replacement_trigger")
-        refused += ["custom timeouts"] * request.HasField("customTimeouts")
+        refused += ["custom timeouts"] * (request.HasField("customTimeouts") and not offline)
         refused += ["resource hooks"] * (request.HasField("hooks") and bool(request.hooks.ListFields()))
         if refused:
             missing = ", ".join(sorted(set(refused)))
@@ -199,9 +208,11 @@ class Server:
         self._server = grpc.server(ThreadPoolExecutor(PARALLEL * 2, thread_name_prefix="monitor"), options=limits)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
 
-    def start(self, engine: Engine, show: Callable[[str, str], None]) -> None:
-        """Begin to serve."""
-        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(Monitor(engine), self._server)
+    def start(
+        self, engine: Engine, show: Callable[[str, str], None], offline: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """Begin to serve; `offline` says of which resource types a preview makes nothing and asks nobody."""
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(Monitor(engine, offline), self._server)
         engine_pb2_grpc.add_EngineServicer_to_server(EngineService(engine, show), self._server)
         self._server.start()
 

@@ -22,6 +22,10 @@ class Project:
     plugins: dict[str, Path] = field(default_factory=dict)
     always_refresh: bool = False
 
+    def has_plugin(self, kind: str) -> bool:
+        """Whether the package of a resource type has a plug-in here."""
+        return kind.partition(":")[0] in self.plugins
+
 
 def load_project(directory: Path) -> Project:
     """Read Pulumi.yaml; raises ProjectError."""

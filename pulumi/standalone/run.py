@@ -14,6 +14,7 @@ from pathlib import Path
 from standalone import project as projects
 from standalone.engine import Engine, Step
 from standalone.monitor import Server
+from standalone.offline import OfflineProvider
 from standalone.plugin import Plugin, Provider, ProviderError
 from standalone.state import Snapshot, StateFile
 from standalone.values import Properties, Value, hidden, revealed
@@ -45,13 +46,15 @@ class Result:
 class _Plugins:
     """The project's plug-ins, all started at once, each connected when it is first needed."""
 
-    def __init__(self, project: projects.Project, address: str) -> None:
-        self._project = project
+    def __init__(self, project: projects.Project, address: str, *, preview: bool) -> None:
+        self._project, self._preview = project, preview
         self._plugins = {package: Plugin(path, address) for package, path in project.plugins.items()}
         self._connected: set[str] = set()
 
     def __call__(self, kind: str) -> Provider:
         package = kind.partition(":")[0]
+        if package not in self._plugins and self._preview:
+            return OfflineProvider()
         if package not in self._plugins:
             raise ProviderError(
                 f"there is no provider for package {package!r}: the standalone engine runs those of Pulumi.yaml's "
@@ -89,7 +92,7 @@ def _deployment(where: Where, *, preview: bool) -> Iterator[tuple[projects.Proje
             cleanup.enter_context(file.locked())
         snapshot: Snapshot = file.load()
         server = Server()
-        plugins = _Plugins(project, server.address)
+        plugins = _Plugins(project, server.address, preview=preview)
         cleanup.callback(plugins.close)
         engine = Engine(
             project.name,
@@ -100,7 +103,7 @@ def _deployment(where: Where, *, preview: bool) -> Iterator[tuple[projects.Proje
             report=_show_step,
             preview=preview,
         )
-        server.start(engine, _show_message)
+        server.start(engine, _show_message, offline=lambda kind: preview and not project.has_plugin(kind))
         cleanup.callback(server.stop)
         plugins.connect()
         yield project, engine, server
@@ -118,6 +121,7 @@ def up(where: Where, *, preview: bool = False, refresh: bool | None = None) -> R
             "stack": where.stack,
             "address": server.address,
             "preview": preview,
+            "packages": sorted(project.plugins),
             "config": config,
         }
         if project.always_refresh if refresh is None else refresh:

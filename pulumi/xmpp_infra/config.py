@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from xmppgw.federation import Document, DocumentProblems, load_document
 
+PLATFORMS = ("azure", "lab")
 KEYS = ("platform", "federation", "networks", "controller", "firewall", "hosts", "dns")
 HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,11}[a-z0-9]$")]
 
@@ -163,6 +164,25 @@ class StackConfig(_Strict):
         return list(self.both(self.hosts[self.firewall].addresses[network][0]))
 
 
+def platform_of(source: Source, stack: str) -> str:
+    """Return what the stack is built on. Raises ConfigurationError if that is none of PLATFORMS."""
+    platform = source.get("platform")
+    if platform not in PLATFORMS:
+        allowed = ", ".join(PLATFORMS)
+        raise ConfigurationError(stack, [f"platform: found {platform or 'nothing'}, expected one of {allowed}"])
+    return platform
+
+
+def sentences(wrong: ValidationError) -> list[str]:
+    """Return what pydantic found, one sentence each: where, what, and what was found."""
+    found = []
+    for error in wrong.errors():
+        where = ".".join(str(part) for part in error["loc"])
+        lines = error["msg"].removeprefix("Value error, ").splitlines()
+        found += [f"{where}: {line}" if where else line for line in lines]
+    return found
+
+
 def stack_config(
     source: Source, stack: str, directory: str, environment: Mapping[str, str] = os.environ
 ) -> StackConfig:
@@ -190,10 +210,7 @@ def stack_config(
     try:
         config = StackConfig.model_validate(values)
     except ValidationError as wrong:
-        for error in wrong.errors():
-            where = ".".join(str(part) for part in error["loc"])
-            lines = error["msg"].removeprefix("Value error, ").splitlines()
-            problems += [f"{where}: {line}" if where else line for line in lines]
+        problems += sentences(wrong)
     if problems:
         raise ConfigurationError(stack, sorted(problems))
     return config
