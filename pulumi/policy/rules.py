@@ -54,7 +54,7 @@ OLD_TLS: Final = frozenset({"tls1_0", "tls1_1", "1.0", "1.1", "tlsv1", "tlsv1.0"
 SECRET_NAME: Final = re.compile(r"(password|passphrase|secret|private_?key|access_?key|token)$", re.IGNORECASE)
 # Names that end so and are no secret: what something is called, or that there is none.
 NO_SECRET: Final = frozenset({"password_auth", "disable_password_authentication"})
-PRIVATE_KEY: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
+PRIVATE_KEY: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-{5}")
 
 
 class Severity(StrEnum):

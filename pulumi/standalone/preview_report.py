@@ -51,7 +51,6 @@ def write(result: Result, stack: str, directory: Path) -> bool:
     whole: Properties = {
         "stack": stack,
         "engine": "standalone",
-        "applied": False,
         "resources": list(resources),
         "policies": [
             {"code": each.code, "severity": each.severity.value, "urn": each.urn, "message": each.message}
