@@ -271,8 +271,7 @@ def minimum_tls(resource: Resource) -> Iterator[str]:
         if path.rpartition(".")[2].lower() in ("minimumtlsversion", "mintlsversion", "minimaltlsversion"):
             yield from _too_old(path, value)
     if resource.properties.get("configurationName") == "ssl_min_protocol_version":
-        value = resource.properties.get("value")
-        yield from _too_old("value", value if isinstance(value, str) else "")
+        yield from _too_old("value", str(resource.properties.get("value")))
     plain = resource.properties.get("configurationName") == "require_secure_transport"
     if plain and str(resource.properties.get("value")).lower() == "off":
         yield "require_secure_transport is off: the database would speak plain text"
@@ -383,9 +382,10 @@ def _mappings(value: Value) -> Iterator[Mapping[str, Value]]:
 
 
 def _at(value: Value, *path: str) -> Value:
+    found = value
     for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def _leaves(value: Value, path: str = "") -> Iterator[tuple[str, str]]:

@@ -50,7 +50,7 @@ class OfflineProvider:
 
 def _foreseen(urn: str, inputs: Properties) -> Properties:
     """Outputs that follow from inputs. Nested ones do not: a provider may answer in another shape than it was asked."""
-    plain = {key: value for key, value in inputs.items() if isinstance(value, str | int | float | bool)}
+    plain: Properties = {key: value for key, value in inputs.items() if isinstance(value, str | int | float | bool)}
     # Resource managers call a resource's own name `<kind>Name` in the request and `name` in the answer.
     kind = urn.split("::")[-2].rpartition(":")[2]
     own = next((value for key, value in plain.items() if key.lower() == f"{kind}name".lower()), None)

@@ -229,7 +229,8 @@ class AzureHost(pulumi.ComponentResource):
             run_command_name=asked.name,
             vm_name=self.machine.name,
         )
-        return answered.apply(lambda answer: _key_of(answer.instance_view.output))
+        host_key: Output[str] = answered.apply(lambda answer: _key_of(answer.instance_view.output))
+        return host_key
 
 
 def _key_of(output: str | None) -> str:

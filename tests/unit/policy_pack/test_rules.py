@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from policy.rules import POLICIES, Resource, Severity, judge
 
 TAGS = {"cost-center": "1", "environment": "dev", "managed-by": "pulumi", "owner": "us", "workload": "xmppgw"}
