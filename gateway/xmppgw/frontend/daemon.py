@@ -22,7 +22,7 @@ from xmppgw.frontend.settings import FrontEndSettings
 from xmppgw.frontend.sip_lanes import SipLanes
 from xmppgw.frontend.sip_leg import SipLeg
 from xmppgw.frontend.xmpp_lanes import XmppLanes
-from xmppgw.store.interface import Forget, Store
+from xmppgw.store.interface import Forget, Store, StoreProblem
 from xmppgw.store.sqlite import SqliteStore
 from xmppgw.telemetry.control import ControlServer, Json, Request
 from xmppgw.telemetry.http import TelemetryServer
@@ -57,7 +57,9 @@ class FrontEnd:
         self._metrics = Metrics("frontend")
         self._servers: list[asyncio.Server] = []
         self._telemetry = TelemetryServer(self._metrics.exposition, self._health)
-        self._control = ControlServer({"status": self._status, "drain": self._drain_command})
+        self._control = ControlServer(
+            {"status": self._status, "drain": self._drain_command, "backup": self._backup_command}
+        )
         self._store: Store | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._draining: asyncio.Task[bool] | None = None
@@ -237,6 +239,14 @@ class FrontEnd:
                 "enable_xmpp_access": gateway.settings.access_policy.everyone.enable_xmpp_access,
             },
         }
+
+    async def _backup_command(self, request: Request) -> dict[str, Json]:
+        if self._store is None:
+            return {"ok": False, "reason": "the store is not open"}
+        try:
+            return {"path": await self._store.copy(), "waiting": len(await self._store.unfinished())}
+        except StoreProblem as problem:
+            return {"ok": False, "reason": str(problem)}
 
     async def _drain_command(self, request: Request) -> dict[str, Json]:
         return {"complete": await self.drain()}

@@ -146,5 +146,12 @@ class Store(ABC):
         """Return for each link peer its session and the last number that is in this store."""
 
     @abstractmethod
+    async def copy(self) -> str:
+        """Write a whole and consistent copy of what is durable now beside the store; return where it is.
+
+        An earlier copy is replaced. Readable by the daemon's own user only. Raises StoreProblem.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
         """Write what was submitted, and close."""

@@ -7,6 +7,7 @@ messages a second share some hundreds of them. Never used by two processes at on
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import secrets
 import sqlite3
@@ -36,6 +37,8 @@ MAXIMUM_GROUP = 512
 MAXIMUM_FORGOTTEN = 2_000
 #: Another process that holds the file (the one we replace) is waited for this long.
 LOCK_SECONDS = 5.0
+#: Behind the store's own name, for the copy that a backup takes away.
+COPY_SUFFIX = ".backup"
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -77,8 +80,9 @@ class _Transaction:
 class SqliteStore(Store):
     """Open with `SqliteStore.open(path)` from a running event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, identity: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, identity: str, path: str) -> None:
         self._connection = connection
+        self._path = path
         self._identity = identity
         self._loop = asyncio.get_running_loop()
         self._work: queue.SimpleQueue[_Transaction | Callable[[], None] | None] = queue.SimpleQueue()
@@ -91,7 +95,7 @@ class SqliteStore(Store):
     async def open(cls, path: str) -> SqliteStore:
         """Open the store at `path`, making it if it does not exist. Raises StoreProblem."""
         connection, identity = await asyncio.to_thread(_connect, path)
-        return cls(connection, identity)
+        return cls(connection, identity, path)
 
     @property
     def identity(self) -> str:
@@ -130,6 +134,21 @@ class SqliteStore(Store):
         rows = await self._ask(lambda: self._connection.execute("SELECT peer, session, sequence FROM links").fetchall())
         return {peer: (session, sequence) for peer, session, sequence in rows}
 
+    async def copy(self) -> str:
+        """Write a consistent copy beside the store, between two transactions; see Store.copy."""
+        target = Path(f"{self._path}{COPY_SUFFIX}")
+
+        def write() -> str:
+            half = target.with_name(f".{target.name}")
+            half.unlink(missing_ok=True)
+            # SQLite would make it with the process's own mask.
+            os.close(os.open(half, os.O_CREAT | os.O_EXCL, 0o600))
+            self._connection.execute("VACUUM INTO ?", (str(half),))
+            half.replace(target)
+            return str(target)
+
+        return await self._ask(write)
+
     async def close(self) -> None:
         """Write what was submitted, and close."""
         self._work.put(None)
@@ -150,7 +169,7 @@ class SqliteStore(Store):
         def run() -> None:
             try:
                 answer = question()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 self._loop.call_soon_threadsafe(settle, None, StoreProblem(f"the store cannot be read: {error}"))
             else:
                 self._loop.call_soon_threadsafe(settle, answer, None)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.unit.store.conformance import Reopen, StoreConformance, item
 
-from xmppgw.store.interface import Accept, Store, StoreProblem
+from xmppgw.store.interface import Accept, Position, Store, StoreProblem
 from xmppgw.store.sqlite import SqliteStore
 
 
@@ -94,4 +94,28 @@ async def test_what_was_said_to_be_durable_is_there_after_kill_9(tmp_path: Path)
     said = [int(line) for line in killed.stdout.split()]
     store = await SqliteStore.open(path)
     assert [each.id for each in await store.unfinished()] == said
+    await store.close()
+
+
+async def test_a_copy_is_whole_and_the_store_goes_on(tmp_path: Path) -> None:
+    store = await SqliteStore.open(str(tmp_path / "store.sqlite"))
+    await store.submit([Accept((item(1),), at=100.0), Position("edge1", "session", 7)])
+    copy = Path(await store.copy())
+    await store.submit([Accept((item(2),), at=100.0)])
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT id FROM outbox").fetchall() == [(1,)]
+        assert connection.execute("SELECT value FROM meta WHERE name = 'identity'").fetchone() == (store.identity,)
+    assert [found.id for found in await store.unfinished()] == [1, 2]
+    assert Path(await store.copy()) == copy, "an earlier copy is replaced"
+    await store.close()
+
+
+async def test_a_copy_that_cannot_be_written_is_refused_and_the_store_goes_on(tmp_path: Path) -> None:
+    store = await SqliteStore.open(str(tmp_path / "store.sqlite"))
+    (tmp_path / "store.sqlite.backup").mkdir()
+    with pytest.raises(StoreProblem):
+        await store.copy()
+    await store.submit([Accept((item(1),), at=100.0)])
+    assert [found.id for found in await store.unfinished()] == [1]
     await store.close()

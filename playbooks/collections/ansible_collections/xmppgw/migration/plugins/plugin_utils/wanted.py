@@ -18,6 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from xmppgw.federation import certificates, edge_settings, front_end_settings
 
 UNIT_DIRECTORY = "/etc/systemd/system"
+STORE = "/var/lib/xmppgw-frontend/store.sqlite"
+"""Where the front end keeps what it has acknowledged."""
 SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
 """Where Debian keeps the roots of public authorities."""
 DIALBACK_SECRET = "/etc/xmppgw/dialback.secret"  # noqa: S105 - a path
