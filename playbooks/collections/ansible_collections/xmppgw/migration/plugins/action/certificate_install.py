@@ -5,6 +5,8 @@ from __future__ import annotations
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 AWAITED = "migration-certificate-awaited"
+WAITS = 6
+"""Exit status of a run that stops because people have to do something first."""
 
 
 class ActionModule(MigrationAction):
@@ -27,6 +29,7 @@ class ActionModule(MigrationAction):
         lines = "\n    ".join(text for _name, text in sorted(awaited.items()))
         return {
             "failed": True,
+            "exit_status": WAITS,
             "changed": result["changed"],
             "code": AWAITED,
             "awaited": awaited,

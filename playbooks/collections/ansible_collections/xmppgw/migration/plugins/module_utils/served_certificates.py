@@ -1,4 +1,4 @@
-"""What a server really serves: connects from this host, plainly or by STARTTLS, and hands back chain, protocol and OCSP.
+"""What a server really serves: connects from this host, plainly or by STARTTLS, and hands back chain and OCSP.
 
 Used by the module `served_certificates`. `openssl s_client` does the handshake, because the hosts' own Python shows
 neither chain nor stapled OCSP; XMPP's preamble is spoken here, as a stream header needs a `from` where partners in
@@ -159,9 +159,7 @@ def fetched_ocsp(chain):
 
 def _openssl(*arguments):
     try:
-        done = subprocess.run(
-            ["openssl", *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=False
-        )
+        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         raise LookError(str(error)) from error
     if done.returncode:

@@ -12,8 +12,8 @@ description:
 options:
   looks:
     description: >-
-      Servers to look at. Keys name, kind (C(tls) or C(xmpp)), addresses (tried in order), port, server_name, to and from
-      (XMPP), certificate and key (paths, where the server asks for one), fetch_ocsp.
+      Servers to look at. Keys name, kind (C(tls) or C(xmpp)), addresses (tried in order), port, server_name, to and
+      from (XMPP), certificate and key (paths, where the server asks for one), fetch_ocsp.
     type: list
     elements: dict
     required: true

@@ -142,7 +142,7 @@ def examine(pem, wanted, roots_pem, now, *, public_key=None, exact=False):
             Finding("certificate-key", f"its first certificate does not belong to the key on the host{place}")
         )
     findings += _leaf(leaf, wanted, exact=exact)
-    findings += [item for certificate in chain for item in _dates(certificate, now, leaf=certificate is leaf)]
+    findings += dates(chain, now)
     findings += [item for certificate in chain for item in _strength(certificate)]
     untrusted = _trust(chain, read_roots(roots_pem))
     # Where one is missing in the middle, those above it only seem foreign.
@@ -242,6 +242,11 @@ def _leaf(leaf, wanted, *, exact):
     elif exact and set(found) != set(wanted["usages"]):
         findings.append(Finding("certificate-usage", f"other usages: {', '.join(found)}"))
     return findings
+
+
+def dates(chain, now):
+    """Return what is wrong with the dates of a chain alone: all that is judged of a certificate that is not ours."""
+    return [item for certificate in chain for item in _dates(certificate, now, leaf=certificate is chain[0])]
 
 
 def _dates(certificate, now, *, leaf):
