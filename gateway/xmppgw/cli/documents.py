@@ -16,34 +16,56 @@ import msgspec
 
 from xmppgw.cli import planning
 from xmppgw.cli.exits import BAD_INPUT, FINE, REFUSED
+from xmppgw.cli.population import Population, count_users, export_path
 from xmppgw.cli.tables import code, table
 from xmppgw.federation import Examination, Problem, Severity, examine_document
+from xmppgw.policy.users import UsersProblem
 
 
 def check(path: Path, form: str) -> int:
     """Print every problem of the document; return the exit status."""
-    examination = examine_document(path)
+    examination, population = examine(path)
     if form == "json":
         write_json([problem.as_json() for problem in examination.problems])
     elif form == "markdown":
         _write_markdown(examination.problems)
     else:
         _write_text(examination.problems, sys.stdout)
-        print(_summary(path, examination))
+        print(_summary(path, examination, population))
     return status(examination)
 
 
-def plan(path: Path, form: str) -> int:
-    """Print what follows from the document; return the exit status. Without a usable document, print its problems."""
-    examination = examine_document(path)
+def plan(path: Path, form: str, *, summaries: bool = False) -> int:
+    """Print what follows from the document; return the exit status. Without a usable document, print its problems.
+
+    `summaries`: nothing but the three tables of the planning guide: certificates, ports, DNS.
+    """
+    examination, population = examine(path)
     if examination.document is None:
         return refuse(path, examination, form)
-    derived = planning.derive(examination.document, str(path), examination.problems)
+    derived = planning.derive(examination.document, str(path), examination.problems, population)
     if form == "json":
-        write_json(planning.as_json(derived))
+        write_json(planning.summaries_json(derived) if summaries else planning.as_json(derived))
     else:
-        sys.stdout.write(planning.as_text(derived, markdown=form == "markdown"))
+        text = planning.summaries_text if summaries else planning.as_text
+        sys.stdout.write(text(derived, markdown=form == "markdown"))
     return status(examination)
+
+
+def examine(path: Path) -> tuple[Examination, Population | None]:
+    """The document and the users' table that it names; a table that cannot be used makes the document unusable."""
+    examination = examine_document(path)
+    export = export_path(path, examination.document) if examination.document else None
+    if examination.document is None or export is None:
+        return examination, None
+    try:
+        return examination, count_users(export, examination.document)
+    except UsersProblem as problem:
+        found = Problem(
+            problem.code, Severity.ERROR, problem.file, problem.line, "", problem.message,
+            "`xmppgw user sync --apply` writes the users' table that `users.export` names.",
+        )  # fmt: skip
+        return Examination(None, (*examination.problems, found)), None
 
 
 def refuse(path: Path, examination: Examination, form: str) -> int:
@@ -63,7 +85,7 @@ def status(examination: Examination) -> int:
     return REFUSED if examination.refused else FINE
 
 
-def _summary(path: Path, examination: Examination) -> str:
+def _summary(path: Path, examination: Examination, population: Population | None = None) -> str:
     counts = Counter(problem.severity for problem in examination.problems)
     names = ((Severity.ERROR, "error"), (Severity.REFUSED, "refusal"), (Severity.WARNING, "warning"))
     found = ", ".join(
@@ -75,6 +97,8 @@ def _summary(path: Path, examination: Examination) -> str:
     size = (
         f"{len(federation.partners)} partners, {len(federation.edges)} edges, {len(federation.front_ends)} front ends"
     )
+    if population is not None:
+        size += f", {population.total} users"
     return f"{path}: {'refused' if examination.refused else 'fine'}: {size}{'; ' + found if found else ''}"
 
 

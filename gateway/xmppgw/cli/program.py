@@ -90,7 +90,9 @@ def _about_a_document(parsed: argparse.Namespace, path: Path) -> int:
         return letters.write_letter(path, parsed.domain, parsed.certificate, form)
     from xmppgw.cli import documents  # noqa: PLC0415 - pydantic and the model cost a quarter of a second
 
-    return documents.check(path, form) if parsed.verb == "check" else documents.plan(path, form)
+    if parsed.verb == "check":
+        return documents.check(path, form)
+    return documents.plan(path, form, summaries=parsed.summaries)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,7 +107,10 @@ def _parser() -> argparse.ArgumentParser:
         ("check", "report every problem of a federation document"),
         ("plan", "derive certificates, ports, DNS records and partner outcomes from a federation document"),
     ):
-        _add_document(verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + "."))
+        sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        _add_document(sub)
+        if verb == "plan":
+            sub.add_argument("--summaries", action="store_true", help="only the three tables of the planning guide")
     partner = verbs.add_parser("partner", help="list the partners, or write the letter that one of them should get")
     about = partner.add_subparsers(dest="what", required=True, metavar="list|letter")
     _add_document(about.add_parser("list", help="one line for each partner"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from xmppgw.federation.model import LINK_PORT, S2S_PORT, SIP_TLS_PORT, Document, Edge, Federation, FrontEnd
 from xmppgw.federation.names import is_address
@@ -56,6 +56,8 @@ class PortRule:
         return f"{self.source.zone.value} to {self.destination.zone.value}"
 
 
+HTTPS_PORT: Final = 443
+
 _PARTNERS = Endpoint("partners", Zone.INTERNET)
 _INTERNET = Endpoint("any", Zone.INTERNET)
 _ANYWHERE = Endpoint("any", Zone.ANY)
@@ -86,6 +88,7 @@ def _rows(federation: Federation) -> Iterator[PortRule]:
     yield from _edge_rows(federation)
     yield from _link_and_sip_rows(federation)
     yield from _resolver_rows(federation)
+    yield from _issuer_rows(federation)
     yield from _legacy_rows(federation)
 
 
@@ -177,6 +180,18 @@ def _resolver_rows(federation: Federation) -> Iterator[PortRule]:
                     "dns-update", "DNS", transport, 53, writer, Endpoint(address, Zone.ANY, (address,)), "always",
                     "signed updates (RFC 2136) to the primary, read-back from every authoritative server",
                 )  # fmt: skip
+
+
+def _issuer_rows(federation: Federation) -> Iterator[PortRule]:
+    directory = federation.certificates.public.directory
+    if directory is None:
+        return
+    host, _, port = directory.removeprefix("https://").partition("/")[0].partition(":")
+    writer, server = Endpoint("DNS writer", Zone.INTERNAL), Endpoint(host, Zone.INTERNET)
+    yield PortRule(
+        "acme", "HTTPS", "tcp", int(port or HTTPS_PORT), writer, server, "always",
+        "orders and renews the public certificates (RFC 8555)",
+    )  # fmt: skip
 
 
 def _legacy_rows(federation: Federation) -> Iterator[PortRule]:

@@ -76,7 +76,8 @@ class TestPlan:
         assert main(["plan", "--document", str(SMALL_FILE), "--format", "json"]) == 0
         plan = json.loads(capsys.readouterr().out)
         assert set(plan) == {
-            "schema", "document", "scenario", "sip_domains", "certificates", "ports", "dns", "partners", "problems",
+            "schema", "document", "scenario", "sip_domains", "legacy_domains", "notices", "certificates", "ports",
+            "dns", "users", "noticed", "partners", "problems",
         }  # fmt: skip
         first, second = plan["partners"]
         assert (first["domain"], first["allowed"], first["expected"], first["outcome"]) == (
@@ -109,6 +110,56 @@ class TestPlan:
         ):
             assert part in printed
 
+    @pytest.mark.parametrize("form", ["text", "markdown"])
+    def test_what_stops_working_stands_on_the_first_line(self, form: str, tmp_path: Path, capsys: Capture) -> None:
+        path = write(tmp_path, changed(("platform: other", "platform: microsoft")))
+        assert main(["plan", "--document", path, "--format", form]) == 0
+        first = capsys.readouterr().out.splitlines()[0]
+        for part in ("TEXT ONLY", "presence and contacts stop working", "pool-target.corp.example", "accept=text-only"):
+            assert part in first
+
+    def test_an_accepted_interruption_and_coexistence_are_said_first(self, tmp_path: Path, capsys: Capture) -> None:
+        path = write(
+            tmp_path,
+            changed(
+                ("scenario: replace", "scenario: coexist"),
+                (
+                    "    - name: corp.example\n",
+                    "    - name: corp.example\n    - {name: b.corp.example, owner: legacy}\n",
+                ),
+                (
+                    "  access_policies:",
+                    "  users: {exceptions: [{user: a@corp.example, reason: interruption, by: Ann, minutes: 90}]}\n"
+                    "  access_policies:",
+                ),
+            ),
+        )
+        assert main(["plan", "--document", path, "--format", "json"]) == 0
+        plan = json.loads(capsys.readouterr().out)
+        assert [notice.partition(":")[0] for notice in plan["notices"]] == ["COEXIST", "INTERRUPTED"]
+        assert "a@corp.example" in plan["notices"][1]
+        assert (plan["sip_domains"], plan["legacy_domains"]) == (["corp.example"], ["b.corp.example"])
+
+    def test_each_partner_has_its_support_line(self, tmp_path: Path, capsys: Capture) -> None:
+        text = changed(
+            ("{domain: partner1.example,", "{domain: partner1.example, software: Prosody, version: '0.12.3',"),
+            (
+                "{domain: partner2.example,",
+                "{domain: partner2.example, software: Openfire, vendor_contact: help@v.example,",
+            ),
+        )
+        assert main(["plan", "--document", write(tmp_path, text), "--format", "json"]) == 0
+        found = [partner["support"] for partner in json.loads(capsys.readouterr().out)["partners"]]
+        assert [one["basis"] for one in found] == ["tested by us", "ask the vendor"]
+        assert "help@v.example" in found[1]["line"]
+
+    def test_only_the_three_summaries(self, capsys: Capture) -> None:
+        assert main(["plan", "--document", str(SMALL_FILE), "--format", "json", "--summaries"]) == 0
+        assert set(json.loads(capsys.readouterr().out)) == {"certificates", "ports", "dns"}
+        assert main(["plan", "--document", str(SMALL_FILE), "--format", "markdown", "--summaries"]) == 0
+        headings = re.findall(r"^## (.*)$", capsys.readouterr().out, re.MULTILINE)
+        assert headings == ["Certificates", "Ports", "DNS, now and after"]
+
     def test_the_same_document_gives_the_same_bytes(self) -> None:
         outputs = {run("plan", "--format", "json").stdout for _ in range(2)}
         assert len(outputs) == 1
@@ -122,6 +173,69 @@ class TestPlan:
     def test_a_bad_document_as_json_is_the_list_of_its_problems(self, tmp_path: Path, capsys: Capture) -> None:
         assert main(["plan", "--document", write(tmp_path, "federation: []\n"), "--format", "json"]) == 2
         assert [problem["code"] for problem in json.loads(capsys.readouterr().out)] == ["wrong-type"]
+
+
+USERS = (
+    {"user": "alice@corp.example", "pool": "pool-legacy.corp.example"},
+    {"user": "bob@corp.example", "pool": "Pool-Legacy.corp.example", "policy": "Closed"},
+    {"user": "carol@corp.example", "pool": "pool-target.corp.example"},
+    {"user": "dave@corp.example", "pool": "pool-legacy.corp.example", "hosting": "cloud"},
+    {"user": "eve@corp.example", "pool": "sba.corp.example", "survivable_branch": True},
+    {"user": "frank@elsewhere.example", "pool": "pool-legacy.corp.example", "blank_name": True, "enabled": False},
+)
+
+
+class TestUsers:
+    """The users' table beside the document is counted, and a bad one makes the document unusable."""
+
+    DOCUMENT = changed(
+        (
+            "  access_policies:\n",
+            "  users:\n    export: users.json\n"
+            "    exceptions: [{user: dave@corp.example, reason: cloud}]\n"
+            "    waves: {pilot: [alice@corp.example], size: 1}\n"
+            "  access_policies:\n    users: [{name: Closed}]\n",
+        )
+    )
+
+    def plan(self, folder: Path, table: str | None, form: str, verb: str = "plan") -> int:
+        if table is not None:
+            (folder / "users.json").write_text(table)
+        return main([verb, "--document", write(folder, self.DOCUMENT), "--format", form])
+
+    def test_counts(self, tmp_path: Path, capsys: Capture) -> None:
+        assert self.plan(tmp_path, json.dumps({"schema": 1, "users": USERS}), "json") == 0
+        users = json.loads(capsys.readouterr().out)["users"]
+        assert users["counts"] == {
+            "total": 6, "to_move": 2, "on_target_pool": 1, "with_xmpp": 2, "in_cloud": 1, "disabled": 1,
+            "survivable_branch": 1, "blank_names": 1, "of_foreign_domains": 1,
+        }  # fmt: skip
+        assert users["waves"]["at_least"] == 2
+        assert [one["reason"] for one in users["exceptions"]] == ["cloud"]
+
+    def test_for_people(self, tmp_path: Path, capsys: Capture) -> None:
+        assert self.plan(tmp_path, json.dumps({"schema": 1, "users": USERS}), "text") == 0
+        printed = capsys.readouterr().out
+        for pattern in (r"to move in step 3 +2 +2 waves or more", r"exceptions: cloud +1", r"names with blanks.* 1 "):
+            assert re.search(pattern, printed), printed
+
+    @pytest.mark.parametrize("verb", ["check", "plan"])
+    @pytest.mark.parametrize(
+        ("table", "code"),
+        [
+            (None, "users-unreadable"),
+            ("", "users-cut-off"),
+            ('{"schema": 1, "users": [{"user": "a@corp.example"', "users-cut-off"),
+            ('{"schema": 2, "users": []}', "users-schema"),
+            ('{"schema": 1, "users": [{"user": "b@corp.example"}, {"user": "a@corp.example"}]}', "users-order"),
+        ],
+    )
+    def test_a_bad_table(self, verb: str, table: str | None, code: str, tmp_path: Path, capsys: Capture) -> None:
+        assert self.plan(tmp_path, table, "json", verb) == 2
+        (problem,) = json.loads(capsys.readouterr().out)
+        assert (problem["code"], problem["severity"]) == (code, "error")
+        assert problem["file"] == str(tmp_path / "users.json")
+        assert problem["hint"]
 
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
