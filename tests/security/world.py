@@ -373,6 +373,7 @@ class SipEnd:
                 if status:
                     self.machine.respond(event.transaction, status, self._loop.time())
             elif isinstance(event, ResponseReceived):
+                self.platform.warnings += event.response.header_list("Warning")
                 self.platform.responses.add((event.transaction, event.response.status))
             elif isinstance(event, MustClose):
                 self.connection.close()
@@ -404,6 +405,8 @@ class FakePlatform:
         self.context = mutual_context(identity, world.private.pem)
         self.requests = Happenings()
         self.responses = Happenings()
+        #: Warning headers of responses.
+        self.warnings: list[str] = []
         self.lost = Happenings()
         self.ends: list[SipEnd] = []
         self.answer: Callable[[Request], int] = lambda request: 200

@@ -36,6 +36,7 @@ _HANDED_OVER: Final = {
         False,
         "turn exports of the old platform into a federation document; see `xmppgw import-legacy --help`",
     ),
+    "policy": ("xmppgw.cli.policies", False, "say who may use XMPP federation, and why; see `xmppgw policy --help`"),
     "user": ("xmppgw.cli.users", False, "keep the table of SIP users; see `xmppgw user --help`"),
     "control": ("xmppgw.telemetry.control_client", True, "send any command to a daemon on this host"),
 }

@@ -30,7 +30,7 @@ from xmppgw.exports.people import GatheredUsers
 from xmppgw.exports.writing import write_whole
 from xmppgw.federation.problems import Problem, Severity
 from xmppgw.policy.changes import Changes, compare
-from xmppgw.policy.index import IndexProblem, build_index
+from xmppgw.policy.index import IndexProblem, UserIndex, build_index
 from xmppgw.policy.users import User, UsersProblem, read_users, write_users
 
 SCHEMA: Final = 1
@@ -95,7 +95,14 @@ def _percent(text: str) -> float:
 
 
 def index(users: Path, output: Path) -> int:
-    """Build the index."""
+    """Build the index, unless it is newer than the table."""
+    try:
+        if output.exists() and output.stat().st_mtime_ns > users.stat().st_mtime_ns:
+            UserIndex(output).close()
+            print(f"{output}: up to date")
+            return FINE
+    except (OSError, IndexProblem):
+        pass  # Whatever is wrong with either, building it says so, or mends it.
     try:
         count = build_index(read_users(users), output)
     except UsersProblem as problem:

@@ -13,6 +13,7 @@ from xmppgw.federation.model import (
     LINK_PORT,
     S2S_PORT,
     SIP_TLS_PORT,
+    AccessPolicy,
     Document,
     Edge,
     Federation,
@@ -26,6 +27,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 EDGE_CONTROL_SOCKET: Final = "/run/xmppgw-edge/control.sock"
 FRONT_END_CONTROL_SOCKET: Final = "/run/xmppgw-frontend/control.sock"
 FRONT_END_STORE: Final = "/var/lib/xmppgw-frontend/store.sqlite"
+FRONT_END_USERS: Final = "/var/lib/xmppgw-frontend/users.sqlite"
 DIALBACK_SECRET_FILE: Final = "/etc/xmppgw/dialback.secret"  # noqa: S105 - a path
 EDGE_METRICS_PORT: Final = 9269
 FRONT_END_METRICS_PORT: Final = 9061
@@ -86,7 +88,6 @@ def front_end_settings(
     """
     federation = document.federation
     pool, front_end = _front_end(federation, host)
-    policy = federation.access_policies.global_
     hop = federation.sip.next_hop
     return {
         "node": front_end.fqdn,
@@ -114,15 +115,29 @@ def front_end_settings(
         ]
         if federation_enabled
         else [],
-        "access_policy": {
-            "global": {
-                "enable_federation_access": policy_enabled and policy.enable_federation_access,
-                "enable_xmpp_access": policy_enabled and policy.enable_xmpp_access,
-            }
-        },
+        "access_policy": _access_policy(federation) if policy_enabled else {"global": _switches(AccessPolicy())},
         "store": FRONT_END_STORE,
         "metrics": {"address": "127.0.0.1", "port": FRONT_END_METRICS_PORT},
         "control_socket": FRONT_END_CONTROL_SOCKET,
+    }
+
+
+def _access_policy(federation: Federation) -> dict[str, Json]:
+    policies = federation.access_policies
+    derived: dict[str, Json] = {"global": _switches(policies.global_)}
+    if federation.users.export is not None:
+        # Built there from the exported table by the role access_policy; without a table, one policy holds for all.
+        derived["users_table"] = FRONT_END_USERS
+        derived["sites"] = {policy.name: _switches(policy) for policy in policies.sites}
+        derived["users"] = {policy.name: _switches(policy) for policy in policies.users}
+        derived["survivable_branch"] = policies.survivable_branch
+    return derived
+
+
+def _switches(policy: AccessPolicy) -> dict[str, Json]:
+    return {
+        "enable_federation_access": policy.enable_federation_access,
+        "enable_xmpp_access": policy.enable_xmpp_access,
     }
 
 

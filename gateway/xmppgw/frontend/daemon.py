@@ -112,8 +112,9 @@ class FrontEnd:
         for name in ("store", "node", "pool_fqdn", "control_socket"):
             if getattr(settings, name) != getattr(earlier, name):
                 raise SettingsProblem("settings-restart", f"{name} changes by a restart only")
-        rules = AccessRules(settings)
         sip_tls, link_tls = contexts(settings)
+        rules = AccessRules(settings)
+        gateway.rules.close()
         gateway.settings, gateway.rules = settings, rules
         self._settings = settings
         gateway.counters.partners.configure(rules.labels())
@@ -144,6 +145,7 @@ class FrontEnd:
         await _until(lambda: gateway.uncommitted == 0, time.monotonic() + 5)
         if self._store is not None:
             await self._store.close()
+        gateway.rules.close()
         await asyncio.sleep(0)
         self._log.info("stopped")
 
@@ -269,7 +271,7 @@ def contexts(settings: FrontEndSettings) -> tuple[ReloadableContext, ReloadableC
 
 def check(settings: FrontEndSettings) -> None:
     """Do all that a start would do with configuration and certificates. Raises SettingsProblem, CertificateProblem."""
-    AccessRules(settings)
+    AccessRules(settings).close()
     contexts(settings)
 
 

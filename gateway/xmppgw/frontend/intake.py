@@ -76,13 +76,13 @@ class Intake:
             self._fault(arrived, "pair", "the stanza's domains are not those that were authenticated")
             return (), None
         refusal = gateway.rules.refuse(stanza.recipient, stanza.sender)
-        if refusal is not None and refusal.code != "policy":
+        if refusal is not None and not refusal.of_policy:
             # The edge's partner list is older than ours: there is nobody to answer through.
             self._refused(arrived, refusal.code, refusal.failure)
             return (), None
         decision = from_stanza(stanza, self._policy)
         if refusal is not None and isinstance(decision, Deliver | Refuse):
-            self._refused(arrived, refusal.code, refusal.failure)
+            self._refused(arrived, refusal.code, refusal.failure, refusal.detail)
             return self._error(stanza, refusal.failure, arrived), None
         match decision:
             case Deliver(message=message):
@@ -185,7 +185,7 @@ class Intake:
         )
         return (item,) if item is not None else ()
 
-    def _refused(self, arrived: StanzaArrived, code: str, failure: Failure) -> None:
+    def _refused(self, arrived: StanzaArrived, code: str, failure: Failure, detail: str = "") -> None:
         gateway = self._gateway
         gateway.counters.refused.labels("to_sip", code).inc()
         gateway.log.warning(
@@ -195,7 +195,7 @@ class Intake:
             local=arrived.local,
             code=code,
             condition=failure.condition,
-            reason=failure.text,
+            reason=detail or failure.text,
         )
 
     def _fault(self, arrived: StanzaArrived, code: str, reason: str) -> None:
@@ -224,8 +224,8 @@ class Intake:
         refusal = gateway.rules.refuse(message.sender, message.recipient)
         if refusal is not None:
             status = 403 if refusal.code != "not-a-partner" else 404
-            self._refuse_request(correlation, request, peer, status, refusal.failure.text)
-            answer(status, ())
+            self._refuse_request(correlation, request, peer, status, refusal.detail or refusal.failure.text)
+            answer(status, _warning(gateway.settings.node, refusal.detail))
             return
         partner = gateway.rules.partner(message.recipient.domain) or ""
         if gateway.full(partner):
@@ -297,6 +297,12 @@ class Intake:
         gateway.log.warning(
             "request-refused", correlation=correlation, peer=peer, status=status, reason=reason, call_id=request.call_id
         )
+
+
+def _warning(node: str, text: str) -> tuple[tuple[str, str], ...]:
+    """The reason for the platform's own user, as a Warning (RFC 3261 20.43: 399, any text)."""
+    plain = "".join(c for c in text[:400] if c.isascii() and c.isprintable() and c not in '"\\')
+    return (("Warning", f'399 {node} "{plain}"'),) if plain else ()
 
 
 def _stanza_key(stanza: Stanza, data: bytes) -> bytes | None:

@@ -78,9 +78,16 @@ class PolicyFlags(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccessPolicies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may use XMPP federation. Closed by default."""
+    """Who may use XMPP federation: user beats site beats global. Closed by default."""
 
     everyone: PolicyFlags = msgspec.field(default=PolicyFlags(), name="global")
+    #: Policies of sites and policies granted to users, by name without `site:` or `tag:`.
+    sites: dict[str, PolicyFlags] = {}
+    users: dict[str, PolicyFlags] = {}
+    #: Whether users of Survivable Branch Appliances have XMPP: the administrator's decision (R8).
+    survivable_branch: bool = False
+    #: Index of the users (`xmppgw user index`); who is not in it gets nothing. None: the global policy holds for all.
+    users_table: str | None = None
 
 
 class FrontEndLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +160,11 @@ def decode_front_end_settings(data: bytes) -> FrontEndSettings:
         for address in link.addresses:
             require_address(address, f"links {link.server_name}")
     _refuse_shared_domains(settings)
+    policy = settings.access_policy
+    if (policy.sites or policy.users) and policy.users_table is None:
+        raise SettingsProblem(
+            "settings-conflict", "access_policy has policies of sites or users, and no users_table that says whose"
+        )
     return settings
 
 

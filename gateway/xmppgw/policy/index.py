@@ -8,6 +8,7 @@ keeps reading that.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,12 +43,20 @@ def build_index(users: Iterable[User], path: Path) -> int:
     try:
         count = _build(users, unfinished)
         unfinished.chmod(0o640)
+        _give_away(unfinished)
         unfinished.replace(path)
     except sqlite3.Error as error:
         raise IndexProblem(f"{path}: {error}") from None
     finally:
         unfinished.unlink(missing_ok=True)
     return count
+
+
+def _give_away(path: Path) -> None:
+    """Root builds what a daemon reads: the file belongs to whom its directory belongs."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _build(users: Iterable[User], path: Path) -> int:
