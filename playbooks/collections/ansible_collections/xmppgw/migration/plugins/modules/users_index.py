@@ -1,0 +1,80 @@
+#!/usr/bin/python
+"""Build the front end's index from the table of users on this host, unless it is newer than the table."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: users_index
+short_description: Index the table of users
+description:
+  - Has the installed gateway build the file in which the front end looks users up; the new file takes the old one's
+    place whole, and a table that cannot be read leaves the old one as it is.
+  - Nothing is done where the index is newer than the table.
+options:
+  table:
+    description: The table that C(xmppgw user sync) wrote.
+    type: path
+    default: /etc/xmppgw/users.json
+  index:
+    description: Where the front end's settings say that the index is.
+    type: path
+    required: true
+  program:
+    description: The installed gateway's command.
+    type: path
+    default: /opt/xmppgw/current/bin/xmppgw
+attributes:
+  check_mode:
+    description: Says whether the index would be built.
+    support: full
+author: The xmppgw developers
+"""
+EXAMPLES = r"""
+- name: Index the table of users
+  xmppgw.migration.users_index:
+    index: /var/lib/xmppgw-frontend/users.sqlite
+"""
+RETURN = r"""
+said:
+  description: What the command printed.
+  returned: when the index was built
+  type: str
+"""
+
+from pathlib import Path  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+
+def current(table, index):
+    """Return whether the index is there and newer than the table."""
+    try:
+        return index.stat().st_mtime_ns > table.stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+
+
+def main():
+    """Build the index if it is due."""
+    module = AnsibleModule(
+        argument_spec={
+            "table": {"type": "path", "default": "/etc/xmppgw/users.json"},
+            "index": {"type": "path", "required": True},
+            "program": {"type": "path", "default": "/opt/xmppgw/current/bin/xmppgw"},
+        },
+        supports_check_mode=True,
+    )
+    table, index = Path(module.params["table"]), Path(module.params["index"])
+    if current(table, index) or module.check_mode:
+        module.exit_json(changed=not current(table, index))
+    arguments = [module.params["program"], "user", "index", "--users", str(table), "--output", str(index)]
+    status, said, problem = module.run_command(arguments)
+    if status != 0:
+        module.fail_json(
+            msg=f"the table of users cannot be indexed; the front end keeps the old index: {problem.strip()}"
+        )
+    module.exit_json(changed=True, said=said.strip())
+
+
+if __name__ == "__main__":
+    main()
