@@ -91,6 +91,8 @@ class Environment:
         self.folder = folder
         self.problems = problems
         """What `check` says about the document beyond errors."""
+        self.arriving = frozenset()
+        """SIP domains that became ours after the migration was done; a Picture finds them (see Picture._arriving)."""
         self.federation = document.federation
         self.groups = groups
         self.roles = roles
@@ -173,9 +175,11 @@ class Environment:
         return self.federation.sip_domains[0].name
 
     def stays(self, user):
-        """Return whether step 3 leaves a user alone: excepted by name, or of a domain that the legacy gateway owns."""
+        """Return whether step 3 leaves a user alone: excepted by name, of a domain that the legacy gateway owns, or of
+        one whose partners still find it there."""
         address = self.address_of(user)
-        return address in self.excepted or address.rpartition("@")[2] in self.federation.legacy_domains
+        domain = address.rpartition("@")[2]
+        return address in self.excepted or domain in self.federation.legacy_domains or domain in self.arriving
 
     @property
     def route_platforms(self):

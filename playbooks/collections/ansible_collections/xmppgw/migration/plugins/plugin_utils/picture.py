@@ -28,6 +28,26 @@ class Picture:
         self.dns = SeenDns(environment, seen)
         self.platforms = SeenPlatforms(environment, seen)
         self.gateways = SeenGateways(environment, seen, now, self.history.step)
+        environment.arriving = self._arriving()
+
+    def done_for(self, domain):
+        """Return the step up to which all is done for one SIP domain: a domain that became ours later begins anew."""
+        known = any(f"{step}/srv/{domain}" in self.history.before for step in (4, 6))
+        return self.history.step if known else min(self.history.step, 3)
+
+    def _arriving(self):
+        """Return the SIP domains that became ours after step 6, while their SRV RRset still leads to legacy.
+
+        Their users move after it, not before: the routes of the target platform are ours already, and a partner that
+        asks who speaks for the domain would be told: the legacy gateway.
+        """
+        federation = self.environment.federation
+        ours = {edge.fqdn for edge in federation.edges}
+        return frozenset(
+            domain
+            for domain in federation.own_domains
+            if self.history.step >= 6 and self.done_for(domain) < 6 and not ours & self.dns.targets(domain)
+        )
 
     def legacy_silence(self):
         """Return why the legacy gateway counts as not answering, or nothing: no edge reaches it, or it says so."""
