@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from tests.interop.authorities import Authorities
 from tests.interop.person import Person
-from tests.interop.servers import start_ejabberd, start_prosody
+from tests.interop.servers import EJABBERD_PARTNER, PROSODY_PARTNER, name_partner, start_ejabberd, start_prosody
 from tests.interop.stage import (
     EDGE,
     EJABBERD,
@@ -36,6 +36,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, authorities: Authorities) ->
     try:
         stage.names.records[f"_xmpp-server._tcp.{OURS}.", "SRV"] = [f"0 0 5269 edge.{OURS}."]
         stage.names.records[f"edge.{OURS}.", "A"] = [EDGE]
+        for server in (PROSODY_PARTNER, EJABBERD_PARTNER):
+            name_partner(stage, server)
         start_prosody(stage, authorities)
         start_ejabberd(stage, authorities)
         yield stage

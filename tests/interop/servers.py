@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.interop.authorities import Authorities
-from tests.interop.stage import EJABBERD, EJABBERD_DOMAIN, PASSWORD, PROSODY, PROSODY_DOMAIN, Stage
+from tests.interop.stage import (
+    EJABBERD,
+    EJABBERD_DOMAIN,
+    LEGACY_EJABBERD,
+    LEGACY_PROSODY,
+    OURS,
+    PASSWORD,
+    PROSODY,
+    PROSODY_DOMAIN,
+    Stage,
+)
 
 _PROSODY = """
 interfaces = {{ "{address}" }}
-modules_enabled = {{ "roster"; "saslauth"; "tls"; "dialback"; "disco"; "ping"; "smacks"; "posix" }}
+modules_enabled = {{ "roster"; "saslauth"; "tls"; "dialback"; "disco"; "ping"; "smacks"; "posix"; "admin_shell" }}
 pidfile = "/run/prosody.pid"
 s2s_secure_auth = {secure}
 s2s_require_encryption = true
+smacks_enabled_s2s = {acknowledges}
 c2s_require_encryption = false
 authentication = "internal_plain"
 log = {{ {{ levels = {{ min = "debug" }}; to = "console" }} }}
@@ -41,44 +54,91 @@ modules:
 """
 
 
-def start_prosody(stage: Stage, authorities: Authorities, *, secure_auth: bool = True) -> None:
-    """Prosody for `PROSODY_DOMAIN` with the user juliet."""
-    root = stage.root("prosody")
+@dataclass(frozen=True)
+class Server:
+    """One server of one domain with one user, in a root of its own."""
+
+    name: str
+    software: Literal["prosody", "ejabberd"]
+    domain: str
+    address: str
+    user: str
+    #: Whether its certificate carries clientAuth too, as public ones no longer do.
+    client: bool = True
+    #: Whether it offers stream management between servers. Microsoft's gateways never did; where both ends do, Prosody
+    #: returns what was under way when a stream is closed gracefully, although it was delivered (seen with 0.12).
+    acknowledges: bool = True
+
+
+PROSODY_PARTNER = Server("prosody", "prosody", PROSODY_DOMAIN, PROSODY, "juliet")
+EJABBERD_PARTNER = Server("ejabberd", "ejabberd", EJABBERD_DOMAIN, EJABBERD, "romeo")
+#: Servers of our own domain, which DNS does not name any more. Their certificates make ejabberd take them by dialback.
+LEGACY = {
+    "prosody": Server("legacy-prosody", "prosody", OURS, LEGACY_PROSODY, "alice", client=False, acknowledges=False),
+    "ejabberd": Server("legacy-ejabberd", "ejabberd", OURS, LEGACY_EJABBERD, "alice", client=False),
+}
+
+
+def start_prosody(
+    stage: Stage, authorities: Authorities, server: Server = PROSODY_PARTNER, *, secure_auth: bool = True
+) -> None:
+    """Start a Prosody with its user. Without `secure_auth` it takes dialback for an answer."""
+    root = stage.root(server.name)
     secure = "true" if secure_auth else "false"
-    text = _PROSODY.format(address=PROSODY, domain=PROSODY_DOMAIN, secure=secure)
+    acknowledges = "true" if server.acknowledges else "false"
+    text = _PROSODY.format(address=server.address, domain=server.domain, secure=secure, acknowledges=acknowledges)
     (root / "etc/prosody/prosody.cfg.lua").write_text(text)
-    _certificate(root, authorities, PROSODY_DOMAIN)
-    accounts = root / "var/lib/prosody" / PROSODY_DOMAIN.replace(".", "%2e") / "accounts"
+    _certificate(root, authorities, server)
+    accounts = root / "var/lib/prosody" / server.domain.replace(".", "%2e") / "accounts"
     accounts.mkdir(parents=True)
-    (accounts / "juliet.dat").write_text(f'return {{ ["password"] = "{PASSWORD}" }};\n')
-    stage.run("chroot", "/mnt/prosody/root", "chown", "-R", "prosody:prosody", "/var/lib/prosody")
-    stage.run("chmod", "1777", "/mnt/prosody/root/run")
-    stage.start("prosody", "prosody", "-F", user="prosody")
-    _names(stage, PROSODY_DOMAIN, PROSODY)
-    stage.wait_for_port("prosody", PROSODY, 5269)
+    (accounts / f"{server.user}.dat").write_text(f'return {{ ["password"] = "{PASSWORD}" }};\n')
+    stage.run("chroot", f"/mnt/{server.name}/root", "chown", "-R", "prosody:prosody", "/var/lib/prosody")
+    stage.run("chmod", "1777", f"/mnt/{server.name}/root/run")
+    stage.start(server.name, "prosody", "-F", user="prosody")
+    stage.wait_for_port(server.name, server.address, 5269)
 
 
-def start_ejabberd(stage: Stage, authorities: Authorities) -> None:
-    """ejabberd for `EJABBERD_DOMAIN` with the user romeo."""
-    root = stage.root("ejabberd")
-    (root / "etc/ejabberd/ejabberd.yml").write_text(_EJABBERD.format(address=EJABBERD, domain=EJABBERD_DOMAIN))
-    _certificate(root, authorities, EJABBERD_DOMAIN)
-    stage.run("chroot", "/mnt/ejabberd/root", "install", "-d", "-o", "ejabberd", "/run/ejabberd")
-    stage.start("ejabberd", "ejabberdctl", "foreground")
-    _names(stage, EJABBERD_DOMAIN, EJABBERD)
-    stage.wait_for_port("ejabberd", EJABBERD, 5269)
-    stage.run("chroot", "/mnt/ejabberd/root", "ejabberdctl", "register", "romeo", EJABBERD_DOMAIN, PASSWORD)
+def start_ejabberd(stage: Stage, authorities: Authorities, server: Server = EJABBERD_PARTNER) -> None:
+    """Start an ejabberd with its user."""
+    root = stage.root(server.name)
+    (root / "etc/ejabberd/ejabberd.yml").write_text(_EJABBERD.format(address=server.address, domain=server.domain))
+    _certificate(root, authorities, server)
+    stage.run("chroot", f"/mnt/{server.name}/root", "install", "-d", "-o", "ejabberd", "/run/ejabberd")
+    stage.start(server.name, "ejabberdctl", "--node", _node(server), "foreground")
+    stage.wait_for_port(server.name, server.address, 5269)
+    ejabberdctl(stage, server, "register", server.user, server.domain, PASSWORD)
 
 
-def _certificate(root: Path, authorities: Authorities, domain: str) -> None:
+def close_streams(stage: Stage, server: Server, partner: str) -> str:
+    """Close the stream on which `partner` sends to `server`, as its administrator would; what the server answers."""
+    if server.software == "ejabberd":
+        # It has no command for one stream.
+        return ejabberdctl(stage, server, "stop_s2s_connections")
+    command = f"s2s:close('{partner}','{server.domain}')"
+    done = stage.run("chroot", f"/mnt/{server.name}/root", "prosodyctl", "shell", command)
+    return done.stdout.decode().strip()
+
+
+def ejabberdctl(stage: Stage, server: Server, *command: str) -> str:
+    """Run a command of an ejabberd."""
+    done = stage.run("chroot", f"/mnt/{server.name}/root", "ejabberdctl", "--node", _node(server), *command)
+    return done.stdout.decode().strip()
+
+
+def name_partner(stage: Stage, server: Server) -> None:
+    """Let DNS name a partner's server."""
+    stage.names.records[f"_xmpp-server._tcp.{server.domain}.", "SRV"] = [f"0 0 5269 xmpp.{server.domain}."]
+    stage.names.records[f"xmpp.{server.domain}.", "A"] = [server.address]
+
+
+def _node(server: Server) -> str:
+    return f"{server.name}@localhost"
+
+
+def _certificate(root: Path, authorities: Authorities, server: Server) -> None:
     directory = root / "etc/interop"
     directory.mkdir()
-    certificate, key = authorities.issue(domain, f"xmpp.{domain}", client=True)
+    certificate, key = authorities.issue(server.domain, f"xmpp.{server.domain}", client=server.client)
     (directory / "server.crt").write_bytes(certificate)
     (directory / "server.key").write_bytes(key)
     (directory / "ca.pem").write_bytes(authorities.pem)
-
-
-def _names(stage: Stage, domain: str, address: str) -> None:
-    stage.names.records[f"_xmpp-server._tcp.{domain}.", "SRV"] = [f"0 0 5269 xmpp.{domain}."]
-    stage.names.records[f"xmpp.{domain}.", "A"] = [address]

@@ -32,6 +32,8 @@ IMAGE = CACHE / "images" / "current-servers"
 CLONE_NEWNET = 0x40000000
 
 EDGE, SECOND_EDGE = "198.51.100.10", "198.51.100.12"
+#: The gateway that is being replaced, as one server or the other.
+LEGACY_PROSODY, LEGACY_EJABBERD = "198.51.100.21", "198.51.100.22"
 PROSODY, EJABBERD, RESOLVER = "203.0.113.11", "203.0.113.12", "203.0.113.55"
 OURS, PROSODY_DOMAIN, EJABBERD_DOMAIN = "corp.example", "partner1.example", "partner2.example"
 PASSWORD = "wherefore"
@@ -161,6 +163,12 @@ class Stage:
                 self._enter(*command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
+    def end(self, name: str) -> None:
+        """End a server that was started, and wait until it is gone."""
+        process = self._processes.pop(name)
+        self.run("sh", "-euc", _END, "end", f"/mnt/{name}/root")
+        process.wait()
+
     def wait_for_port(self, name: str, address: str, port: int) -> None:
         """Until the server takes connections."""
         give_up = time.monotonic() + START_SECONDS
@@ -197,10 +205,17 @@ def _setns(libc: ctypes.CDLL, descriptor: int) -> None:
 
 _HOLD = f"""
 ip link set lo up
-for address in {EDGE} {SECOND_EDGE} {PROSODY} {EJABBERD} {RESOLVER}; do ip address add $address/32 dev lo; done
+for address in {EDGE} {SECOND_EDGE} {LEGACY_PROSODY} {LEGACY_EJABBERD} {PROSODY} {EJABBERD} {RESOLVER}; do
+  ip address add $address/32 dev lo
+done
 mount -t tmpfs tmpfs /mnt
 echo ready
 exec cat
+"""
+_END = """
+for process in /proc/[0-9]*; do
+  if [ "$(readlink $process/root)" = "$1" ]; then kill -KILL ${process#/proc/} 2>/dev/null || true; fi
+done
 """
 _OVERLAY = """
 mkdir /mnt/$1 /mnt/$1/upper /mnt/$1/work /mnt/$1/root

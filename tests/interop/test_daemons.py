@@ -8,41 +8,14 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.interop.authorities import Authorities
+from tests.interop.gateway import Gateway
 from tests.interop.person import Person
-from tests.interop.stage import EJABBERD_DOMAIN, OURS, PROSODY_DOMAIN, RESOLVER
-from tests.security.world import World
+from tests.interop.stage import EJABBERD_DOMAIN, OURS, PROSODY_DOMAIN
 
 pytestmark = pytest.mark.interop
-
-
-class Gateway(World):
-    """The world of the security tests with our daemons on the stage's addresses and real partners behind DNS."""
-
-    def __init__(self, folder: Path, authorities: Authorities, front_door: socket.socket) -> None:
-        super().__init__(folder)
-        self.sockets[0].close()
-        self.sockets[0] = front_door.dup()
-        certificate, key = authorities.issue(OURS, f"edge.{OURS}")
-        (folder / "public.crt").write_bytes(certificate)
-        (folder / "public.key").write_bytes(key)
-        (folder / "partners.pem").write_bytes(authorities.pem)
-
-    def edge_settings(self, **changes: Any) -> bytes:
-        partners = [{key: value for key, value in each.items() if key != "addresses"} for each in self.partners]
-        return super().edge_settings(
-            resolver=[RESOLVER],
-            partners=partners,
-            tls={
-                "certificate": str(self.folder / "public.crt"),
-                "key": str(self.folder / "public.key"),
-                "trust": [str(self.folder / "partners.pem")],
-            },
-            **changes,
-        )
 
 
 @pytest.fixture

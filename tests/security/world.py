@@ -519,6 +519,8 @@ class World:
         self.secret_file = folder / "dialback.secret"
         self.secret_file.write_text(secrets.token_hex(32))
         self.partners: list[dict[str, Any]] = []
+        #: Partners beside the two that always are.
+        self.more_partners: list[dict[str, Any]] = []
         #: Keys of edge.json that a test wants different.
         self.edge_changes: dict[str, Any] = {}
         #: The same of frontend.json.
@@ -549,6 +551,7 @@ class World:
                 "dialback": True,
                 "addresses": [{"host": "127.0.0.1", "port": self.partner2.port}],
             },
+            *self.more_partners,
         ]
         await self.start_edge()
         await self.start_front_end()

@@ -35,6 +35,8 @@ from xmppgw.xmpp.stream import (
 
 #: A partner that takes nothing for this long has its stream closed.
 STUCK_SECONDS = 30.0
+#: How long after its time what waits is looked for: the queue is gone through once for all that expire meanwhile.
+EXPIRY_SECONDS = 0.25
 #: All of resolving, connecting and authenticating, over all addresses.
 BRING_UP_SECONDS = 90.0
 
@@ -185,6 +187,8 @@ class OutboundLane:
         self._last_text = ""
         self._idle: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry_at = 0.0
 
     @property
     def idle(self) -> bool:
@@ -217,6 +221,8 @@ class OutboundLane:
             self._write()
         else:
             self._bring_up()
+        if self._expiry is None or (waiting.delivery is not None and waiting.delivery.expires < self._expiry_at):
+            self._watch_expiry()
 
     async def connect(self) -> Attempt:
         """Bring the stream up if it is not, also while a pause after a failure lasts, and say what came of it."""
@@ -235,6 +241,30 @@ class OutboundLane:
             return False
         self._stream.close(condition, text)
         return True
+
+    def _watch_expiry(self) -> None:
+        """Give back what has become too old, also while the partner is being tried or takes nothing."""
+        first = min((each.delivery.expires for each in self._queue if each.delivery is not None), default=None)
+        if first is None or (self._expiry is not None and self._expiry_at <= first):
+            return
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry_at = first
+        # Many that expire one after another are given back together.
+        wait = max(0.0, first - self.edge.clock()) + EXPIRY_SECONDS
+        self._expiry = self._loop.call_later(wait, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        now = self.edge.clock()
+        late = [each for each in self._queue if each.delivery is not None and each.delivery.expires <= now]
+        if late:
+            gone = set(map(id, late))
+            self._queue = deque(each for each in self._queue if id(each) not in gone)
+            self._queue_bytes = sum(len(each.data) for each in self._queue)
+        for each in late:
+            self._give_back(each, "failed", "remote-server-timeout", "it was too old to be sent")
+        self._watch_expiry()
 
     def give_up(self, condition: str, text: str, state: Literal["failed", "deferred"]) -> None:
         """Report everything that waits as not written."""
