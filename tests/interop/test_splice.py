@@ -19,12 +19,21 @@ import pytest
 from tests.interop.authorities import Authorities
 from tests.interop.gateway import Gateway
 from tests.interop.person import Person
-from tests.interop.servers import LEGACY, Server, close_streams, start_ejabberd, start_prosody
+from tests.interop.servers import (
+    EJABBERD_PARTNER,
+    LEGACY,
+    PROSODY_PARTNER,
+    Server,
+    close_streams,
+    start_ejabberd,
+    start_prosody,
+)
 from tests.interop.stage import OURS, PASSWORD, Stage
 from tests.security.world import PATIENCE
 
 pytestmark = pytest.mark.interop
 
+PARTNER_SOFTWARE = {server.domain: server.software for server in (PROSODY_PARTNER, EJABBERD_PARTNER)}
 #: Fifty messages a second, each way.
 PAUSE = 0.02
 #: Messages that must have passed before the next move is made.
@@ -208,8 +217,11 @@ async def test_a_partner_is_switched_and_taken_back_at_fifty_messages_a_second(
     await inward.pass_on(STEADY, "ours")
 
     assert (await gateway.control("phase", partner=partner, phase="legacy"))["ok"]
+    before_return = inward.sent
     closed = await gateway.control("close", partner=partner, direction="in")
     assert closed["complete"], closed
+    await inward.pass_on(1, "legacy")
+    after_return = inward.sent
     await inward.pass_on(STEADY, "legacy")
 
     conversation.stop()
@@ -222,20 +234,21 @@ async def test_a_partner_is_switched_and_taken_back_at_fifty_messages_a_second(
             f"legacy {legacy.software}, partner {partner}: {tally.name} sent {tally.sent}, {tally.verdict()}, "
             f"out of order {tally.out_of_order()}, longest gap {tally.longest_gap():.3f} s, through {tally.through()}"
         )
-    print(f"closing at legacy said {said!r}")
+    print(
+        f"closing at legacy said {said!r}; lost {sorted(inward.lost())}, switched {before_close}, back {before_return}"
+    )
     # Prosody 0.12 lets a message that is sent while a stream comes up overtake those that wait for it, whoever is at
     # the other end. What is ours to keep is the order in which they arrived at the edge.
     received = [line["id"] for line in gateway.edge_journal.lines("stanza-received")]
     assert [f"inward-{number}" for number in inward.over("ours")] == received
     nothing = {"lost": 0, "returned": 0, "doubled": 0}
     assert conversation.outward.verdict() == nothing
-    if legacy.software == "ejabberd":
-        # COMPAT: its only command ends a stream without waiting for the other side's end. What a partner sends in that
-        # moment dies inside ejabberd; nothing else may.
-        assert inward.lost() <= set(range(before_close, after_close))
-        assert inward.verdict() == {**nothing, "lost": len(inward.lost())}
-    else:
-        assert inward.verdict() == nothing
+    moves = {*range(before_close, after_close), *range(before_return, after_return)}
+    unprotected = inward.lost() if "ejabberd" in {legacy.software, PARTNER_SOFTWARE[partner]} else set()
+    # COMPAT: ejabberd 23 ends an incoming stream without waiting for the other side, and loses what is handed to an
+    # outgoing one just when its end arrives: a message or two of those that are sent in that moment, no other.
+    assert unprotected <= moves
+    assert inward.verdict() == {**nothing, "lost": len(unprotected)}
 
 
 async def test_keys_of_legacy_are_judged_by_it_whoever_is_asked(

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 from xmppgw.edge.context import EdgeContext
+from xmppgw.edge.inbound import MAXIMUM_WAIT_FOR_QUIET_SECONDS
 from xmppgw.edge.outbound import CarrierStream
 from xmppgw.edge.phases import PHASES
 from xmppgw.edge.pings import TooManyPings
@@ -23,6 +24,8 @@ from xmppgw.xmpp.stream import DialbackRequest, Pair
 
 #: How long a partner's server may take to open its own stream and answer.
 PING_SECONDS = 20.0
+#: On top of the time in which a peer has to close: waiting for a quiet moment, and for the loop.
+CLOSE_MARGIN_SECONDS = MAXIMUM_WAIT_FOR_QUIET_SECONDS + 1.0
 
 
 class Commands:
@@ -194,8 +197,8 @@ class Commands:
 
         streams = [stream for stream in context.registry if any(map(meant, stream.describe()))]
         for stream in streams:
-            stream.close(None, "closed by the operator")
-        deadline = time.monotonic() + context.settings.limits.close_seconds + 1
+            stream.close_quietly("closed by the operator")
+        deadline = time.monotonic() + context.settings.limits.close_seconds + CLOSE_MARGIN_SECONDS
         gone = await until(lambda: all(stream.closed is not None for stream in streams), deadline)
         return {"closed": len(streams), "complete": gone}
 

@@ -178,7 +178,7 @@ class Edge:
         )
         for stream in context.registry:
             if isinstance(stream, InboundStream):
-                stream.close(None, "the edge is shutting down")
+                stream.close_quietly("the edge is shutting down")
         context.outbound.close_all()
         deadline = time.monotonic() + limits.drain_seconds
         complete = await until(lambda: len(context.registry) == 0, deadline)

@@ -118,6 +118,10 @@ class StreamDriver(ABC):
         """End the stream, gracefully without a condition."""
         self.obey(self.machine.close(self._loop.time(), condition, text))
 
+    def close_quietly(self, text: str) -> None:
+        """End the stream gracefully when it suits the peer; at once where only we send."""
+        self.close(None, text)
+
     # What the connection says.
 
     def received(self, data: bytes) -> None:

@@ -33,6 +33,11 @@ from xmppgw.xmpp.stream import (
     StanzaReceived,
 )
 
+#: A stream is best closed when nothing has come for this long, but within the second time in any case. ejabberd 23
+#: loses a message that is sent just when the other side's `</stream:stream>` arrives.
+QUIET_SECONDS = 0.05
+MAXIMUM_WAIT_FOR_QUIET_SECONDS = 1.0
+
 
 class InboundStream(StreamDriver):
     """One connection that a partner made."""
@@ -50,7 +55,7 @@ class InboundStream(StreamDriver):
         self._edge = edge
         self._network = network_of(connection.peer_address)
         self._waiting = True
-        self._since = edge.clock()
+        self._last_stanza = 0.0
 
     def _policy(self, own: str, remote: str) -> PeerPolicy | None:
         return self._edge.partners.policy(own, remote)
@@ -74,6 +79,17 @@ class InboundStream(StreamDriver):
             )
             for pair, method in self._stream.authorised.items()
         ]
+
+    def close_quietly(self, text: str) -> None:
+        """End the stream gracefully at a moment in which nothing comes, or when the time for that is over."""
+        self._close_when_quiet(text, self._loop.time() + MAXIMUM_WAIT_FOR_QUIET_SECONDS)
+
+    def _close_when_quiet(self, text: str, deadline: float) -> None:
+        due = min(self._last_stanza + QUIET_SECONDS, deadline)
+        if self._loop.time() >= due:
+            self.close(None, text)
+        elif self.closed is None:
+            self._loop.call_at(due, self._close_when_quiet, text, deadline)
 
     def lost_permission(self) -> bool:
         """Whether the settings no longer allow what was authorised on this stream."""
@@ -149,6 +165,7 @@ class InboundStream(StreamDriver):
 
     def _hand_over(self, event: StanzaReceived) -> None:
         edge = self._edge
+        self._last_stanza = self._loop.time()
         stanza = event.stanza
         label = edge.counters.partners.label(event.pair.sender)
         edge.counters.stanzas_in.labels(label, stanza.kind).inc()

@@ -25,6 +25,9 @@ class LiveStream(Protocol):
     def close(self, condition: str | None = None, text: str = "") -> None:
         """End the stream, gracefully without a condition."""
 
+    def close_quietly(self, text: str) -> None:
+        """End the stream gracefully when it suits the peer."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
