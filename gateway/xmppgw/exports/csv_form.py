@@ -92,21 +92,23 @@ def _check(columns: list[str], line: int) -> None:
 
 
 class _Counted:
-    """Lines, counted as the CSV reader takes them."""
+    """Lines, counted as the CSV reader takes them; `finished` as soon as the last one was taken."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
+        self._ahead = next(lines, None)
         self.lines = 0
-        self.finished = False
+
+    @property
+    def finished(self) -> bool:
+        return self._ahead is None
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        try:
-            line = next(self._lines)
-        except StopIteration:
-            self.finished = True
-            raise
+        if self._ahead is None:
+            raise StopIteration
+        line, self._ahead = self._ahead, next(self._lines, None)
         self.lines += 1
         return line
