@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
-import sys
-from pathlib import Path
 
+from tests.security.processes import Process
 from tests.security.world import OWN, FakePartner, World, eventually
 
 from xmppgw.xmpp.stream import Authorised
@@ -99,33 +97,11 @@ async def test_nothing_happens_to_messages_when_the_link_is_cut(world: World) ->
     await settled(world, sent, accepted)
 
 
-class Process:
-    """The front end as a process of its own, so that it can be killed."""
-
-    def __init__(self, config: Path, listener: socket.socket) -> None:
-        self.config = config
-        self._listener = listener
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        # What systemd does: the socket is descriptor 3, and the environment says for whom.
-        script = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" -m xmppgw.cli frontend --config "$1" 3<&0'
-        with (self.config.parent / "frontend.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", script, sys.executable, str(self.config), stderr=log, stdin=self._listener.fileno()
-            )
-
-    async def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
-        assert self._process is not None
-        self._process.send_signal(number)
-        return await self._process.wait()
-
-
 async def test_what_was_accepted_is_delivered_once_or_returned_once_when_the_front_end_is_killed(world: World) -> None:
     await world.front_end.stop()
     config = world.folder / "frontend.json"
     config.write_bytes(world.front_end_settings())
-    process = Process(config, world.sockets[1])
+    process = Process("frontend", config, world.sockets[1])
     await process.start()
     await eventually(lambda: world.edge.context.hub.connected, "the link is up")
     await eventually(lambda: bool(world.platform.ends), "the next hop is connected")
