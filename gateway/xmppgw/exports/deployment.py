@@ -6,6 +6,7 @@ two versions of it, one object twice in a file, or parts of two deployments are 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -335,7 +336,8 @@ class Gathering:
             inner.cmdlet = record.cmdlet
             match = self.reader.text(inner, "MatchUri").strip()
             if match:
-                kept = StaticRoute(match.lower(), self.reader.text(inner, "Fqdn", "Destination", "NextHop").strip())
+                told = self.reader.text(inner, "Fqdn", "Destination", "NextHop").strip()
+                kept = StaticRoute(match.lower(), told or next_hop(inner.get("Transport")))
                 self.keep(
                     self.deployment.routes, f"{record.name}/{number}/{match}".casefold(), kept, record.origin(match)
                 )
@@ -410,6 +412,21 @@ class Gathering:
             shown = ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
             message = f"found {users} users in the {what} {shown}, which the export of {cmdlet} does not have"
             self.findings.refuse("export-mixed", Origin(""), message)
+
+
+def next_hop(transport: object) -> str:
+    """The next hop's FQDN in what `Transport` of a static route exports as: objects within objects, or their text.
+
+    As text it reads `TransportChoice=Certificate=...;Fqdn=<name>;Port=<number>`.
+    """
+    if isinstance(transport, dict):
+        folded = {str(key).casefold(): value for key, value in transport.items()}
+        told = folded.get("fqdn")
+        if isinstance(told, str):
+            return told.strip()
+        return next((found for value in folded.values() if (found := next_hop(value))), "")
+    match = re.search(r"(?:^|[;={ ])Fqdn=([^;}\s]+)", str(transport or ""), re.IGNORECASE)
+    return match[1] if match else ""
 
 
 def pool_facts(fqdn: str, site: str, services: Sequence[str] | None) -> PoolFacts:

@@ -5,7 +5,7 @@ import json
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils import tables
 from ansible_collections.xmppgw.migration.plugins.module_utils.chain import read_history
-from ansible_collections.xmppgw.migration.plugins.modules import platform_users, wave_export
+from ansible_collections.xmppgw.migration.plugins.modules import platform_look, wave_export
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
     plan_users,
@@ -237,7 +237,7 @@ def test_as_many_may_fail_as_the_document_allows():
 def test_a_platform_is_asked_for_the_wave_only(monkeypatch):
     state = {"alice": "pool-target", "bob": "pool-legacy", "mallory": "pool-legacy"}
     monkeypatch.setattr(tables.Platform, "dump", lambda _self, _table: dict(state))
-    seen = run_module(platform_users, entries=ENTRIES)
+    seen = run_module(platform_look, entries=ENTRIES)
     assert seen["elsewhere"] == ["bob"]
     assert seen["rows"] == {"alice": {"homing": "pool-target"}, "bob": {"homing": "pool-legacy"}}
 
@@ -247,7 +247,7 @@ def test_a_platform_that_does_not_answer_is_said_and_no_traceback(monkeypatch):
         raise tables.TableError("connection refused")
 
     monkeypatch.setattr(tables.Platform, "dump", away)
-    seen = run_module(platform_users, entries=ENTRIES)
+    seen = run_module(platform_look, entries=ENTRIES)
     assert (seen["elsewhere"], seen["problem"]) == (["alice", "bob"], "connection refused")
 
 

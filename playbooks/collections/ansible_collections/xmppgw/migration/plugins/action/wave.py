@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ansible.utils.display import Display
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import steps_file, wave_health
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import handing_over, steps_file, wave_health
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 display = Display()
@@ -23,10 +23,15 @@ class ActionModule(MigrationAction):
             display.display(f"      wave {wave['number']} of {wave['of']} ({wave['wave']}): moving {users} users{back}")
             steps_file.write("wave_started", **wave, users=users, back=bool(args.get("back")))
             return {"changed": False, "started": time.time()}
-        limits = self.environment(task_vars).federation.users.waves.health
+        environment = self.environment(task_vars)
+        limits = environment.federation.users.waves.health
+        platforms = list(args.get("platforms") or [])
+        if not environment.platforms:
+            elsewhere, _problems = handing_over.open_entries(environment, "homing", args["wave"]["entries"], [])
+            platforms = [{"elsewhere": elsewhere}]
         verdict = wave_health.judge(
             args["wave"]["entries"],
-            list(args.get("platforms") or []),
+            platforms,
             list(args.get("front_ends") or []),
             maximum_failed=limits.maximum_failed,
             maximum_waiting=limits.maximum_waiting,

@@ -1,6 +1,6 @@
 """The lab platforms' tables over Kamailio's JSON-RPC: `homing` (user to pool) and `route` (domain to gateway).
 
-Used by the modules `platform_table`, `platform_users` and `host_state` on the platforms themselves; the RPC listens on
+Used by the modules `platform_table`, `platform_look` and `host_state` on the platforms themselves; the RPC listens on
 loopback only.
 """
 

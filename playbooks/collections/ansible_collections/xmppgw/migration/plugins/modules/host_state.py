@@ -26,6 +26,9 @@ options:
     description: TCP ends to try, keys host and port; what is found is why each could not be reached, or nothing.
     type: list
     elements: dict
+  next_hop:
+    description: The front end's configuration, with whose certificate a handshake with the SIP next hop is completed.
+    type: path
   state_directory:
     description: Directory of the migration's journal and lock.
     type: path
@@ -52,6 +55,7 @@ from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa:
     control,
     host_reading,
     legacy,
+    next_hop,
     packets,
     reaching,
     state_directory,
@@ -99,6 +103,7 @@ def main():
             "platform": {"type": "list", "elements": "str"},
             "legacy": {"type": "bool", "default": False},
             "reach": {"type": "list", "elements": "dict"},
+            "next_hop": {"type": "path"},
             "state_directory": {"type": "path"},
             "packets": {"type": "list", "elements": "dict"},
         },
@@ -114,6 +119,8 @@ def main():
             seen["legacy"], seen["legacy_problem"] = read_legacy()
         if wanted["reach"]:
             seen["reach"] = reaching.try_all(wanted["reach"])
+        if wanted["next_hop"]:
+            seen["next_hop"] = next_hop.shake(wanted["next_hop"])
         if wanted["state_directory"]:
             seen["state"] = state_directory.read_state(wanted["state_directory"])
         if wanted["packets"]:

@@ -28,7 +28,7 @@ options:
     description: Epoch second at which it began.
     type: float
   platforms:
-    description: Results of M(xmppgw.migration.platform_users), one for each platform.
+    description: Results of M(xmppgw.migration.platform_look), one for each platform.
     type: list
     elements: dict
     default: []

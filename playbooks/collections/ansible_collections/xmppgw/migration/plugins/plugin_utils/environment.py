@@ -86,9 +86,23 @@ def read_secret(path, name):
 class Environment:
     """The document with the inventory's groups around it."""
 
-    def __init__(self, document, groups, *, roles, authorities, wheelhouse, folder=".", problems=()):
+    def __init__(
+        self,
+        document,
+        groups,
+        *,
+        roles,
+        authorities,
+        wheelhouse,
+        folder=".",
+        problems=(),
+        exports="exports",
+        evidence="evidence",
+    ):
         self.document = document
         self.folder = folder
+        self.exports, self.evidence = exports, evidence
+        """Folders beside the inventory: what platforms export, and what administrators proved."""
         self.problems = problems
         """What `check` says about the document beyond errors."""
         self.arriving = frozenset()
@@ -111,7 +125,8 @@ class Environment:
                     f"Group {group} of the inventory has {', '.join(listed) or 'no host'}; the federation document "
                     f"names {', '.join(hosts)}.",
                 )
-        for group in ("platforms", "legacy_gateway", "dns_writer"):
+        asked = "lab" in (self.federation.homing.provider, self.federation.routes.provider)
+        for group in (*(["platforms"] if asked else []), "legacy_gateway", "dns_writer"):
             if not self.groups.get(group):
                 raise PictureError("migration-inventory", f"Group {group} of the inventory is empty.")
 
@@ -137,6 +152,19 @@ class Environment:
         if self.federation.legacy:
             pools["legacy"] = self.federation.legacy.pool
         return {side: fqdn.partition(".")[0] for side, fqdn in pools.items()}
+
+    @property
+    def platforms(self):
+        """The hosts of the SIP platforms that can be asked; none where they tell their state by exports."""
+        return sorted(self.groups.get("platforms", []))
+
+    @property
+    def pool_names(self):
+        """Return {FQDN of a pool: what homing tables call it}."""
+        pools = {self.federation.target.pool: self.homes["target"]}
+        if self.federation.legacy:
+            pools.setdefault(self.federation.legacy.pool, self.homes["legacy"])
+        return pools
 
     @functools.cached_property
     def directory(self):
@@ -185,7 +213,7 @@ class Environment:
     def route_platforms(self):
         """The platforms whose SIP routes move: all of them, in `coexist` the target only, where our domains' users
         are."""
-        platforms = sorted(self.groups["platforms"])
+        platforms = self.platforms
         if self.federation.scenario is Scenario.REPLACE:
             return platforms
         return [host for host in platforms if host == self.homes["target"]]
@@ -205,6 +233,8 @@ class Environment:
         arguments, about = {}, []
         if host in self.front_ends or host in self.edges:
             arguments["gateway"] = wanted.what_to_read(self.wanted_host(host))
+        if host in self.front_ends:
+            arguments["next_hop"] = arguments["gateway"]["settings"]
         if host in self.edges and self.federation.legacy:
             gateway = self.federation.legacy.gateway
             arguments["reach"] = [{"host": str(address), "port": gateway.port} for address in gateway.addresses]

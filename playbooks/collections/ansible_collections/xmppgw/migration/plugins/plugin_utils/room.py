@@ -64,7 +64,13 @@ class MigrationAction(ActionBase):
             wheelhouse=self.setting(task_vars, "migration_wheelhouse"),
             folder=Path(path).parent,
             problems=problems,
+            exports=self.folder(task_vars, "migration_exports", "exports"),
+            evidence=self.folder(task_vars, "migration_evidence", "evidence"),
         )
+
+    def folder(self, task_vars, name, default):
+        """Return a folder that the inventory may name; without that, `default` beside the inventory."""
+        return self.setting(task_vars, name) if name in task_vars else Path(task_vars["inventory_dir"]) / default
 
     def picture(self, task_vars, again=(), noted=()):
         """Return the Picture from what `observe` registered on every host, newer observations (`again`) on top.

@@ -50,7 +50,7 @@ def who_runs(picture, verb):
 def facts(picture, plan):
     """Return what the steps need, computed once."""
     environment, federation = picture.environment, picture.environment.federation
-    platforms = sorted(environment.groups["platforms"])
+    platforms = environment.platforms
     # The target's table first: until the legacy pool's follows, it still delivers to the user itself. The other way
     # round the two could send a message to each other.
     homes = environment.homes

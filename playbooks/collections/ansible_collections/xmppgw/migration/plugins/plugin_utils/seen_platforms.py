@@ -1,21 +1,30 @@
 """The SIP platforms' tables: who is homed where, which domain is routed where.
 
-Part of Picture.
+Part of Picture. From the platforms themselves where the inventory has them, else from their exports.
 """
 
 from __future__ import annotations
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import exported_platform
 
 
 class SeenPlatforms:
     """Homing and routes as every platform has them."""
 
     def __init__(self, environment, seen):
-        self.groups = environment.groups
+        self.environment = environment
         self.seen = seen
+        self.exported = {}
 
     def tables(self, table):
         """Return {pool: {key: value}} of one table on every platform."""
-        return {host: self.seen[host]["platform"][table] for host in sorted(self.groups["platforms"])}
+        platforms = self.environment.platforms
+        if platforms:
+            return {host: self.seen[host]["platform"][table] for host in platforms}
+        if table not in self.exported:
+            read = {"homing": exported_platform.homing, "route": exported_platform.routes}[table]
+            self.exported[table] = read(self.environment)
+        return {exported_platform.EXPORT: self.exported[table]}
 
     def users_at(self, pool):
         """Return the users whom any platform homes on `pool` (as the tables call it)."""

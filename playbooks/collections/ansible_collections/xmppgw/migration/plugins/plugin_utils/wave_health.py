@@ -6,7 +6,7 @@ from __future__ import annotations
 def judge(entries, platforms, front_ends, *, maximum_failed=0, maximum_waiting=0):
     """Return {failed, waiting, problems}: users elsewhere on any platform, messages in lanes, and what is wrong.
 
-    `platforms`: results of platform_users; `front_ends`: results of gateway_control's status. Nothing in either is a
+    `platforms`: results of platform_look; `front_ends`: results of gateway_control's status. Nothing in either is a
     problem of its own: a gate that nobody looked through is closed.
     """
     failed = sorted({user for result in platforms for user in result.get("elsewhere") or []})

@@ -16,6 +16,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import (
     legacy,
     order,
     partners,
+    platform,
     users,
     window,
 )
@@ -27,7 +28,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry i
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.situation import Situation, situation_of
 
-TOPICS = (dns, document, edges, legacy, order, partners, users, window)
+TOPICS = (dns, document, edges, legacy, order, partners, platform, users, window)
 
 __all__ = (
     "ACCEPTABLE",

@@ -10,6 +10,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import (
     edges,
     legacy,
     partners,
+    platform,
     users,
     window,
 )
@@ -31,6 +32,7 @@ class Situation:
     dns: dns.Dns = field(default_factory=dns.Dns)
     document: document.Document = field(default_factory=document.Document)
     legacy: legacy.Legacy = field(default_factory=legacy.Legacy)
+    platform: platform.Platform = field(default_factory=platform.Platform)
     window: window.Window = field(default_factory=window.Window)
 
 
@@ -46,5 +48,6 @@ def situation_of(picture, step, *, preflight=False):
         dns=dns.read(picture),
         document=document.read(picture),
         legacy=legacy.read(picture),
+        platform=platform.read(picture),
         window=window.read(picture),
     )

@@ -1,22 +1,28 @@
 #!/usr/bin/python
-"""What a SIP platform holds of some users, and whether they are homed where they should be. Changes nothing."""
+"""Whether a SIP platform has what it should in one of its tables, and what it holds instead. Changes nothing."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: platform_users
-short_description: Look at users of a SIP platform
+module: platform_look
+short_description: Look at entries of a SIP platform's table
 description:
-  - Returns the platform's rows of the users in O(entries), and those of them who are not homed where their entry says.
-  - With O(limit) it waits until no more than O(tolerated) users are elsewhere. It never fails because of that.
+  - Returns the platform's rows for the keys in O(entries), and those of them that are not as their entry says.
+  - With O(limit) it waits until no more than O(tolerated) are otherwise. It never fails because of that.
 options:
+  table:
+    description: Which table.
+    type: str
+    choices: [homing, route]
+    default: homing
   entries:
-    description: Keys key (the user) and value (the pool on which the user should be homed).
+    description: >-
+      Keys key (a user, or a partner's domain) and value (its pool, or its gateway); a null value means no row.
     type: list
     elements: dict
     required: true
   tolerated:
-    description: How many users may be elsewhere without waiting on.
+    description: How many may be otherwise without waiting on.
     type: int
     default: 0
   limit:
@@ -27,17 +33,17 @@ author: The xmppgw developers
 """
 EXAMPLES = r"""
 - name: See where alice is
-  xmppgw.migration.platform_users:
+  xmppgw.migration.platform_look:
     entries: [{key: alice, value: pool-target}]
     limit: 60
 """
 RETURN = r"""
 rows:
-  description: User to table to value, for the users whom the platform knows.
+  description: Key to table to value, for the keys that the platform knows.
   type: dict
   returned: always
 elsewhere:
-  description: Users who are not homed where they should be, sorted.
+  description: Keys whose row is not as it should be, sorted.
   type: list
   returned: always
 problem:
@@ -59,14 +65,14 @@ POLL = 1.0
 """Seconds between two looks at a table that may have a hundred thousand rows."""
 
 
-def look(entries):
-    """Return (rows, users elsewhere, problem)."""
+def look(table, entries):
+    """Return (rows, keys elsewhere, problem)."""
     try:
-        homing = tables.dump("homing")
+        standing = tables.dump(table)
     except tables.TableError as problem:
         return {}, sorted(entry["key"] for entry in entries), str(problem)
-    rows = {entry["key"]: {"homing": homing[entry["key"]]} for entry in entries if entry["key"] in homing}
-    elsewhere = sorted(entry["key"] for entry in entries if homing.get(entry["key"]) != entry["value"])
+    rows = {entry["key"]: {table: standing[entry["key"]]} for entry in entries if entry["key"] in standing}
+    elsewhere = sorted(entry["key"] for entry in entries if standing.get(entry["key"]) != entry["value"])
     return rows, elsewhere, ""
 
 
@@ -74,6 +80,7 @@ def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
+            "table": {"type": "str", "choices": ["homing", "route"], "default": "homing"},
             "entries": {"type": "list", "elements": "dict", "required": True},
             "tolerated": {"type": "int", "default": 0},
             "limit": {"type": "int", "default": 0},
@@ -82,7 +89,7 @@ def main():
     )
     wanted, started = module.params, time.monotonic()
     while True:
-        rows, elsewhere, problem = look(wanted["entries"])
+        rows, elsewhere, problem = look(wanted["table"], wanted["entries"])
         waited = time.monotonic() - started
         if (len(elsewhere) <= wanted["tolerated"] and not problem) or waited >= wanted["limit"]:
             break

@@ -1,0 +1,36 @@
+"""Run a script of the runbook on a Windows management host, over whatever connection reaches it (WinRM, PSRP, SSH)."""
+
+from __future__ import annotations
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
+
+TAIL = 3000
+"""Characters of the script's output that are returned; the rest is for the host's own eyes."""
+
+
+class ActionModule(MigrationAction):
+    """See modules/platform_script.py."""
+
+    TRANSFERS_FILES = True
+
+    def act(self, args, task_vars):
+        """Copy the script and run it; fail as it failed."""
+        if self.checking:
+            return {"changed": False, "said": ""}
+        name = str(args["file"]).rpartition("/")[2]
+        remote = f"{str(args['directory']).rstrip('/')}/{name}"
+        self._connection.put_file(str(args["file"]), remote)
+        words = " ".join(["-Apply", *(["-Undo"] if args.get("undo") else [])])
+        if args.get("partner"):
+            words += f" -Partner {args['partner']}"
+        result = self._low_level_execute_command(
+            f"powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -File {remote} {words}"
+        )
+        said = f"{result.get('stdout') or ''}{result.get('stderr') or ''}".strip()[-TAIL:]
+        if result.get("rc"):
+            return {
+                "failed": True,
+                "code": "migration-platform-script",
+                "msg": f"[migration-platform-script] {name} ended with {result['rc']}:\n{said}",
+            }
+        return {"changed": any(line.startswith("done ") for line in said.splitlines()), "said": said}

@@ -1,0 +1,89 @@
+"""What a person is asked to do where nobody but a person may: texts and scripts for a wave of users or for routes.
+
+Used by the action `handover`. Renders; writes and prints nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import exported_platform
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+
+from xmppgw.runbook.quoting import QuotingProblem
+from xmppgw.runbook.rendering import Move, route_script, wave_script
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to do, as lines for the terminal and as a file."""
+
+    file: str
+    content: bytes
+    lines: tuple
+    """What is said at once: short."""
+
+
+def order(environment, *, kind, provider, subject, entries, back=False):
+    """Return the Order for `entries` ({key, value}) of a table; `subject` names the wave or the partner."""
+    if provider == "powershell":
+        return _script(environment, kind, subject, entries, back=back)
+    lines = [_sentence(environment, kind, entry) for entry in entries]
+    name = f"{kind}-{subject}{'-back' if back else ''}.txt"
+    return Order(name, ("\n".join(lines) + "\n").encode(), tuple(lines))
+
+
+def _sentence(environment, kind, entry):
+    key, value = entry["key"], entry["value"]
+    if kind == "homing":
+        return f"Home {environment.address_of(key)} on {_fqdn(environment, value)}"
+    target = environment.federation.pools[0].fqdn
+    if value == "target":
+        return f"Route {key} (and its additional domains) to {target}, port 5061, over TLS"
+    return (
+        f"Take the route of {key} (and of its additional domains) to {target} away, so that the old gateway serves it"
+    )
+
+
+def _fqdn(environment, home):
+    return {name: fqdn for fqdn, name in environment.pool_names.items()}.get(home, home)
+
+
+def _script(environment, kind, subject, entries, *, back):
+    source = "the migration's federation document"
+    switch = " -Undo" if back else ""
+    try:
+        if kind == "homing":
+            content = wave_script(environment.document, source, subject, _moves(environment, entries, back=back))
+            name = f"homing-{subject}.ps1"
+            more = ""
+        else:
+            content = route_script(environment.document, source)
+            name, more = "routes.ps1", f" -Partner {subject}"
+    except QuotingProblem as problem:
+        raise PictureError("migration-handover", f"{subject}: {problem}") from problem
+    said = f"In the management shell of the platform, run: .\\{name}{more}{switch} -Apply"
+    return Order(name, content, (said,))
+
+
+def _moves(environment, entries, *, back):
+    legacy = environment.federation.legacy.pool
+    # On the way back an entry's value is where the user goes; forth it is the target, and everybody comes from legacy.
+    return [
+        Move(environment.address_of(entry["key"]), _fqdn(environment, entry["value"]) if back else legacy)
+        for entry in entries
+    ]
+
+
+def open_entries(environment, kind, entries, looks):
+    """Return (keys that are not as they should be, problems): from the platforms' answers, or from their exports."""
+    if environment.platforms:
+        results = [result for result in looks if not result.get("skipped")]
+        problems = sorted({result["problem"] for result in results if result.get("problem")})
+        return sorted({key for result in results for key in result.get("elsewhere") or []}), problems
+    if kind == "homing":
+        standing = exported_platform.homing(environment)
+        return sorted(entry["key"] for entry in entries if standing.get(entry["key"]) != entry["value"]), []
+    standing = exported_platform.routes(environment)
+    wanted = {entry["key"]: entry["value"] or "legacy" for entry in entries}
+    return sorted(key for key, value in wanted.items() if standing.get(key) != value), []

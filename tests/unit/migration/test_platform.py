@@ -1,0 +1,328 @@
+"""The SIP platform: handshakes with the next hop, the first act's evidence, what exports say, work handed over."""
+
+import datetime
+import json
+import socket
+import ssl
+import threading
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.module_utils import next_hop
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    exported_platform,
+    guards,
+    handing_over,
+    next_hop_judging,
+)
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+NOW = datetime.datetime.now(datetime.UTC)
+DAY = datetime.timedelta(days=1)
+BOTH = (x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+class Authority:
+    """Signs what the tests need."""
+
+    def __init__(self, folder, name):
+        self.folder, self.name = folder, name
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign(
+            x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]), self.key, ca=True
+        )
+        self.path = folder / f"{name}.pem"
+        self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _sign(self, subject, key, *, ca=False, names=(), days=90, usages=BOTH):
+        issuer = subject if ca else self.certificate.subject
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - DAY)
+            .not_valid_after(NOW + days * DAY)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def issue(self, name, **more):
+        """Write a certificate and its key; return their paths."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(x509.Name([]), key, names=[name], **more)
+        paths = self.folder / f"{self.name}-{name}.crt", self.folder / f"{self.name}-{name}.key"
+        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        paths[1].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return paths
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path, "ours")
+
+
+class Platform:
+    """One TLS server for one connection after another, that answers OPTIONS once it accepted the client."""
+
+    def __init__(self, certificate, trusted, says=b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*certificate)
+        self.context.load_verify_locations(trusted)
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        self.says = says
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.port = self.door.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _peer = self.door.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    with self.context.wrap_socket(connection, server_side=True) as secured:
+                        if secured.recv(4096):
+                            secured.sendall(self.says)
+                except OSError:
+                    continue
+
+
+@pytest.fixture
+def shaken(tmp_path, authority):
+    """Run a handshake of a front end with a platform; what the module found."""
+    doors = []
+
+    def shake(*, server=None, trusted=None, ours=None, server_name="pool.example", **more):
+        platform = Platform(server or authority.issue("pool.example"), (trusted or authority).path, **more)
+        doors.append(platform.door)
+        certificate, key = ours or authority.issue("fe1.example")
+        hop = {"host": "127.0.0.1", "port": platform.port, "server_name": server_name}
+        sip = {"certificate": str(certificate), "key": str(key), "ca": str(authority.path), "next_hop": hop}
+        path = tmp_path / "frontend.json"
+        path.write_text(json.dumps({"node": "fe1.example", "sip": sip}))
+        return next_hop.shake(path)
+
+    yield shake
+    for door in doors:
+        door.close()
+
+
+def test_a_handshake_is_completed_and_our_certificate_accepted(shaken):
+    seen = shaken()
+    assert (seen["stage"], seen["version"], seen["answer"]) == ("done", "TLSv1.3", "SIP/2.0 200 OK")
+    problems, found = next_hop_judging.judge(seen, NOW)
+    assert problems == []
+    assert "certificate for pool.example" in found
+
+
+def test_a_platform_that_does_not_trust_us_is_told_from_one_that_we_do_not_trust(shaken, tmp_path):
+    other = Authority(tmp_path, "theirs")
+    refused = shaken(trusted=other)
+    assert refused["stage"] == "mutual"
+    assert "refused our certificate" in next_hop_judging.judge(refused, NOW)[0][0]
+    strange = shaken(server=other.issue("pool.example"))
+    assert strange["stage"] == "tls"
+    (problem,), found = next_hop_judging.judge(strange, NOW)
+    assert "the handshake failed" in problem
+    assert "issued by CN=theirs" in found
+
+
+def test_a_name_that_is_not_the_next_hops_fails_the_handshake(shaken):
+    assert shaken(server_name="elsewhere.example")["stage"] == "tls"
+
+
+def test_an_answer_that_is_no_sip_is_said(shaken):
+    seen = shaken(says=b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    assert seen["stage"] == "answer"
+    assert "did not answer OPTIONS" in next_hop_judging.judge(seen, NOW)[0][0]
+
+
+def test_dates_and_usages_are_judged(shaken, authority):
+    soon = shaken(server=authority.issue("pool.example", days=3))
+    assert "ends on" in next_hop_judging.judge(soon, NOW)[0][0]
+    half = shaken(server=authority.issue("pool.example", usages=(x509.ExtendedKeyUsageOID.SERVER_AUTH,)))
+    assert "may not be used for clientAuth" in next_hop_judging.judge(half, NOW)[0][0]
+
+
+def test_nobody_there_and_nothing_of_ours_yet(tmp_path):
+    assert next_hop.shake(tmp_path / "none.json")["stage"] == "none"
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    (tmp_path / "ca").write_text("")
+    sip = {name: str(tmp_path / "ca") for name in ("certificate", "key", "ca")}
+    sip["next_hop"] = {"host": "127.0.0.1", "port": port, "server_name": "x"}
+    (tmp_path / "f.json").write_text(json.dumps({"node": "n", "sip": sip}))
+    seen = next_hop.shake(tmp_path / "f.json")
+    assert seen["stage"] == "connect"
+    assert "cannot be reached" in next_hop_judging.judge(seen, NOW)[0][0]
+
+
+# Guards
+
+
+def codes(picture, step, *, preflight=False):
+    return [refusal.code for refusal in guards.judge(guards.situation_of(picture, step, preflight=preflight))]
+
+
+def test_a_next_hop_that_refuses_us_stops_preflight(world):
+    picture = world.picture()
+    picture.seen["fe1"]["next_hop"] = {"stage": "connect", "where": "pool:5061", "problem": "refused"}
+    assert codes(picture, 2, preflight=True) == ["migration-next-hop"]
+
+
+@pytest.fixture
+def microsoft(world, tmp_path):
+    world.federation["sip"]["next_hop"]["platform"] = "microsoft"
+    world.federation["pilot"] = {"users": ["alice@corp.example"], "partner": "partner1.example"}
+
+    def prove(**act):
+        folder = tmp_path / "evidence"
+        folder.mkdir(exist_ok=True)
+        whole = {"schema": 1, "pool": "FE-pool.corp.example", "partner": "partner1.example", "winner": "static_route"}
+        (folder / "first-act.json").write_text(json.dumps({**whole, **act}), encoding="utf-8-sig")
+
+    def refused(step=5, **more):
+        picture = world.picture()
+        picture.environment.evidence = tmp_path / "evidence"
+        situation = guards.situation_of(picture, step, **more)
+        return [item for item in guards.judge(situation) if item.code == "migration-route-evidence"]
+
+    return prove, refused
+
+
+def test_step_5_wants_the_first_acts_evidence_on_a_microsoft_platform(microsoft):
+    prove, refused = microsoft
+    assert "there is no" in refused()[0].found
+    assert refused(step=4) == []
+    assert refused(preflight=True) == [], "the steps before it may run"
+    prove()
+    assert refused() == []
+
+
+@pytest.mark.parametrize(
+    ("act", "word"),
+    [
+        ({"winner": "native_partner"}, "allowed partner wins"),
+        ({"winner": "nobody"}, "not what the runbook"),
+        ({"schema": 2}, "not what the runbook"),
+        ({"pool": "other.example"}, "about the pool"),
+        ({"partner": "partner2.example"}, "about the partner"),
+    ],
+)
+def test_evidence_of_something_else_is_no_evidence(microsoft, act, word):
+    prove, refused = microsoft
+    prove(**act)
+    assert word in refused()[0].found
+
+
+def test_another_platform_needs_no_evidence(world):
+    assert "migration-route-evidence" not in codes(world.picture(), 5)
+
+
+# A platform that cannot be asked
+
+
+@pytest.fixture
+def exported(world, tmp_path):
+    """The world without platform hosts: users' table and exports instead."""
+    world.federation["homing"], world.federation["routes"] = {"provider": "powershell"}, {"provider": "manual"}
+    world.federation["users"] = {"export": "users.table"}
+    rows = [{"user": f"{user}@corp.example", "pool": "pool-legacy.corp.example"} for user in ("alice", "bob")]
+    rows.append({"user": "carol@corp.example", "pool": "pool-target.corp.example"})
+    (tmp_path / "users.table").write_text(json.dumps({"schema": 1, "users": rows}))
+
+    def picture():
+        made = world.picture()
+        made.environment.groups = {**made.environment.groups, "platforms": []}
+        made.environment.folder, made.environment.exports = tmp_path, tmp_path / "exports"
+        made.environment.check_inventory()
+        return made
+
+    return picture
+
+
+def test_who_is_homed_where_is_known_from_the_users_table(exported):
+    assert exported().platforms.tables("homing") == {
+        "export": {
+            "alice@corp.example": "pool-legacy",
+            "bob@corp.example": "pool-legacy",
+            "carol@corp.example": "pool-target",
+        }
+    }
+
+
+def test_a_partner_leads_to_us_when_all_its_domains_do(exported, world, tmp_path):
+    world.federation["partners"][0]["additional_domains"] = ["chat.partner1.example"]
+    first, second, *_ = (partner["domain"] for partner in world.federation["partners"])
+
+    def route(domain, hop):
+        transport = f"TransportChoice=Certificate=Microsoft.Rtc.UseDefaultCert;Fqdn={hop};Port=5061"
+        return {"MatchUri": domain, "MatchOnlyPhoneUri": False, "Transport": transport}
+
+    (tmp_path / "exports").mkdir()
+
+    routes = [route(first, "fe-pool.corp.example"), route(second, "FE-POOL.corp.example")]
+    path = tmp_path / "exports" / "Get-CsStaticRoutingConfiguration.json"
+    path.write_text(json.dumps([{"Identity": "Global", "Route": routes}]))
+    seen = exported().platforms.tables("route")["export"]
+    assert (seen[first], seen[second]) == ("legacy", "target")
+    routes.append(route("chat.partner1.example", "fe-pool.corp.example"))
+    path.write_text(json.dumps([{"Identity": "Global", "Route": routes}]))
+    assert exported().platforms.tables("route")["export"][first] == "target"
+
+
+def test_without_a_users_table_nobody_knows(exported, world):
+    del world.federation["users"]["export"]
+    with pytest.raises(PictureError, match=r"users\.export"):
+        exported_platform.homing(exported().environment)
+
+
+def test_work_is_handed_over_as_a_script_or_as_a_list(exported):
+    environment = exported().environment
+    entries = [{"key": "alice@corp.example", "value": "pool-target"}]
+    script = handing_over.order(environment, kind="homing", provider="powershell", subject="0-pilot", entries=entries)
+    assert script.file == "homing-0-pilot.ps1"
+    assert ",@('alice@corp.example', 'pool-legacy.corp.example')" in script.content.decode()
+    assert script.lines == ("In the management shell of the platform, run: .\\homing-0-pilot.ps1 -Apply",)
+    listed = handing_over.order(environment, kind="homing", provider="manual", subject="0-pilot", entries=entries)
+    assert listed.lines == ("Home alice@corp.example on pool-target.corp.example",)
+
+
+def test_work_is_taken_back_by_the_same_script(exported):
+    entries = [{"key": "alice@corp.example", "value": "pool-legacy"}]
+    order = handing_over.order(
+        exported().environment, kind="homing", provider="powershell", subject="0-pilot", entries=entries, back=True
+    )
+    assert order.lines[0].endswith("-Undo -Apply")
+    assert "'pool-legacy.corp.example'" in order.content.decode()
+    route = handing_over.order(
+        exported().environment,
+        kind="route",
+        provider="powershell",
+        subject="partner1.example",
+        entries=[{"key": "partner1.example", "value": "legacy"}],
+        back=True,
+    )
+    assert route.lines[0].endswith(".\\routes.ps1 -Partner partner1.example -Undo -Apply")
+
+
+def test_what_is_not_done_is_known_from_looks_or_from_exports(exported, world):
+    entries = [{"key": user, "value": "pool-target"} for user in ("alice@corp.example", "carol@corp.example")]
+    assert handing_over.open_entries(exported().environment, "homing", entries, []) == (["alice@corp.example"], [])
+    looks = [{"elsewhere": ["bob"], "problem": ""}, {"skipped": True}, {"elsewhere": [], "problem": "away"}]
+    assert handing_over.open_entries(world.environment(), "homing", entries, looks) == (["bob"], ["away"])
+    route = [{"key": "partner1.example", "value": "legacy"}, {"key": "partner2.example", "value": "target"}]
+    assert handing_over.open_entries(exported().environment, "route", route, [])[0] == ["partner2.example"]
