@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks`: measure, print a table, write JSON. Nothing timed here passes or fails.
 
-Parts: `codec` and `planning` need nothing; `path` needs root and the lab's server image.
+Parts: `codec`, `planning` and `users` need nothing; `path` needs root and the lab's server image.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.measure import Measurement, table
 
-PARTS = ("codec", "planning", "path")
+PARTS = ("codec", "planning", "users", "path")
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.benchmarks import codec, measure, path
+from tests.benchmarks import codec, measure, path, users
 from tests.benchmarks.measure import Measurement
 
 from xmppgw.edge.settings import decode_edge_settings
@@ -20,6 +20,12 @@ def test_every_codec_benchmark_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     found = codec.run()
     assert len({one.name for one in found}) == len(found) == 10
     assert all(one.value > 0 for one in found)
+
+
+def test_the_benchmark_of_users_runs() -> None:
+    found = {one.name: one.value for one in users.run(users=200, few=20)}
+    assert found["the same export again: users changed"] == 0
+    assert len(found) == 6
 
 
 def test_the_table_has_every_measurement_under_its_group() -> None:
