@@ -493,6 +493,32 @@ async def test_a_draining_edge_ends_joined_connections_when_nothing_passes(tmp_p
         assert "shutting down" in world.edge_journal.lines("splice-closed")[0]["reason"]
 
 
+async def test_a_draining_edge_makes_do_with_a_short_pause_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xmppgw.edge.daemon.PATIENT_SECONDS", 0.1)
+    async with raw_legacy(tmp_path) as (world, legacy):
+        raw = await (await Raw.connect(world)).says(PARTNER1)
+        peer = await legacy.peer()
+        sent = 0
+
+        async def talk() -> None:
+            nonlocal sent
+            with contextlib.suppress(ConnectionError):
+                while not raw.reader.at_eof():
+                    await raw.says(b"<message/>")
+                    sent += 1
+                    await asyncio.sleep(0.2)
+
+        talking = asyncio.create_task(talk())
+        assert await world.edge.drain()
+        assert await raw.reader.read() == b""
+        assert not world.edge_journal.lines("splices-cut")
+        received = (await peer.rest()).count(b"<message/>")
+        await talking
+        assert received >= sent - 1, "what was sent before the end has passed"
+
+
 async def test_a_draining_edge_cuts_who_never_pauses_at_its_deadline_and_says_so(tmp_path: Path) -> None:
     async with raw_legacy(tmp_path, drain_seconds=1) as (world, legacy):
         raw = await (await Raw.connect(world)).says(PARTNER1)

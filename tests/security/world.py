@@ -521,6 +521,7 @@ class World:
         self.partners: list[dict[str, Any]] = []
         #: Partners beside the two that always are.
         self.more_partners: list[dict[str, Any]] = []
+        self.others: dict[str, FakePartner] = {}
         #: Keys of edge.json that a test wants different.
         self.edge_changes: dict[str, Any] = {}
         #: The same of frontend.json.

@@ -40,8 +40,13 @@ from xmppgw.tls.verify import TrustStore
 
 #: Connections that the kernel queues while we are busy or being restarted.
 BACKLOG = 512
+#: While draining, a joined connection is ended when nothing has passed either way for this long: what was sent is then
+#: most likely answered. Who leaves no such pause in the first seconds has to make do with a short one.
+QUIET_SECONDS = 0.5
+SHORT_QUIET_SECONDS = 0.06
+PATIENT_SECONDS = 3.0
 #: How often a draining edge looks for joined connections in which nothing passes.
-QUIET_POLL_SECONDS = 0.05
+QUIET_POLL_SECONDS = 0.01
 #: A shared secret shorter than this could be found by trying.
 MINIMUM_SECRET_CHARACTERS = 32
 
@@ -196,8 +201,9 @@ class Edge:
         deadline loses what is under way, and reconnects to our successor.
         """
         splices = self.context.splices
+        patient_until = time.monotonic() + PATIENT_SECONDS
         while len(splices) and time.monotonic() < deadline:
-            splices.close_quiet()
+            splices.close_quiet(QUIET_SECONDS if time.monotonic() < patient_until else SHORT_QUIET_SECONDS)
             await asyncio.sleep(QUIET_POLL_SECONDS)
         cut = len(splices)
         splices.close_all("the edge is shutting down")

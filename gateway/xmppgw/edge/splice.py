@@ -20,10 +20,6 @@ from xmppgw.edge.streams import network_of
 from xmppgw.link.connection import Connection
 from xmppgw.xmpp.first_header import FirstHeader
 
-#: While draining, a joined connection is ended when nothing has passed either way for this long: a message that was
-#: sent is then most likely answered, and nothing lies in a buffer.
-QUIET_SECONDS = 0.5
-
 Refuse = Callable[[str, str, str], None]
 
 
@@ -277,10 +273,10 @@ class Splices:
         for splice in list(self._open):
             splice.close(reason)
 
-    def close_quiet(self) -> None:
-        """End those in which nothing has passed for a moment: called again and again while draining."""
+    def close_quiet(self, seconds: float) -> None:
+        """End those in which nothing has passed for so long: called again and again while draining."""
         for splice in list(self._open):
-            if splice.silent_seconds >= QUIET_SECONDS:
+            if splice.silent_seconds >= seconds:
                 splice.close("the edge is shutting down, and nothing was passing")
 
     async def _join(self, connection: Connection, opening: Opening, refuse: Refuse) -> bool:
