@@ -13,11 +13,15 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
     handing_over,
     next_hop_judging,
+    policy_effect,
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from xmppgw.policy.effective import Policies, Switches
+from xmppgw.policy.users import User
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -326,3 +330,30 @@ def test_what_is_not_done_is_known_from_looks_or_from_exports(exported, world):
     assert handing_over.open_entries(world.environment(), "homing", entries, looks) == (["bob"], ["away"])
     route = [{"key": "partner1.example", "value": "legacy"}, {"key": "partner2.example", "value": "target"}]
     assert handing_over.open_entries(exported().environment, "route", route, [])[0] == ["partner2.example"]
+
+
+# What the policies mean
+
+
+def test_the_effect_of_the_policies_is_told_in_numbers_with_a_few_names():
+    on, off = Switches(True, True), Switches(True, False)
+    policies = Policies(on, sites={"Berlin": off}, users={"Closed": off, "Open": on})
+    users = [User(user=f"u{number}@corp.example") for number in range(5)]
+    users += [User(user=f"b{number}@corp.example", site="Berlin") for number in range(4)]
+    users += [User(user="open@corp.example", site="Berlin", policy="Open"), User(user="x@corp.example", enabled=False)]
+    found = policy_effect.effect(policies, users)
+    assert found.allowed == {"Global": 5, "tag:Open": 1}
+    assert {reason: count for reason, (count, _names) in found.refused.items()} == {
+        "policy (site:Berlin)": 4,
+        "user-disabled": 1,
+    }
+    text = "\n".join(policy_effect.lines(found))
+    assert "6 of 11 users" in text
+    assert "b0@corp.example, b1@corp.example, b2@corp.example and 1 more" in text
+
+
+def test_without_a_table_the_global_policy_is_all_there_is(world):
+    document = world.environment().federation
+    assert "every user" in policy_effect.lines_without_table(document.access_policies.global_)[0]
+    closed = type(document.access_policies.global_)()
+    assert "Nobody" in policy_effect.lines_without_table(closed)[0]
