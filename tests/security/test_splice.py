@@ -479,6 +479,20 @@ async def test_a_phase_command_that_makes_no_sense_is_refused(
     assert answer.get("code") == code
 
 
+async def test_federation_that_is_disabled_ends_what_is_joined_and_what_is_arriving(tmp_path: Path) -> None:
+    async with raw_legacy(tmp_path) as (world, legacy):
+        joined = await (await Raw.connect(world)).says(PARTNER1)
+        peer = await legacy.peer()
+        assert await peer.until(b"version='1.0'>") == PARTNER1
+        arriving = await (await Raw.connect(world)).says(PARTNER1[:30])
+        await eventually(lambda: world.edge.context.admission.waiting == 1, "one is arriving")
+        world.edge.reload(decode_edge_settings(world.edge_settings(federation_enabled=False)))
+        assert await joined.rest() == b""
+        await arriving.says(PARTNER1[30:])
+        assert b"<system-shutdown" in await arriving.until(b"</stream:stream>")
+        assert world.edge.context.admission.waiting == 0
+
+
 async def test_a_draining_edge_ends_joined_connections_when_nothing_passes(tmp_path: Path) -> None:
     async with raw_legacy(tmp_path) as (world, legacy):
         raw = await (await Raw.connect(world)).says(PARTNER1)

@@ -63,9 +63,11 @@ class Arrival:
             return
         self._end()
         edge, connection = self._edge, self._connection
-        if edge.draining:
+        if edge.draining or edge.tls is None:
             self._give_back()
-            _refuse(edge, connection, "closed", "the edge is shutting down", "system-shutdown")
+            _refuse(
+                edge, connection, "closed", "the edge is shutting down or federation was disabled", "system-shutdown"
+            )
             return
         if isinstance(found, NotAServer):
             self._give_back()
