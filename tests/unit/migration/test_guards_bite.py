@@ -147,6 +147,14 @@ def no_addresses(world):
     world.unaddressed.add("edge1.corp.example")
 
 
+def direct_tls(world):
+    world.direct_tls.add("corp.example")
+
+
+def deaf_edge(world):
+    world.reach["203.0.113.55:53"] = "timed out"
+
+
 CASES = [
     ("migration-r1", configured_partners, None),
     ("migration-r1-pilot", legacy_product, None),
@@ -176,6 +184,8 @@ CASES = [
     ("migration-coexist-srv", led_away, None),
     ("migration-dns-disagree", servers_differ, None),
     ("migration-dns-address", no_addresses, None),
+    ("migration-direct-tls", direct_tls, None),
+    ("migration-resolver-silent", deaf_edge, None),
 ]
 
 

@@ -87,6 +87,8 @@ class World:
         self.silent_servers = set()
         self.tamper = lambda reply, about: None
         """Called with every answer of a name server before it is sent."""
+        self.direct_tls = set()
+        """Domains that publish direct TLS."""
         self.unaddressed = set()
         """Names without an A or AAAA record."""
         self.legacy_streams = []
@@ -126,7 +128,10 @@ class World:
         query = dns.message.from_wire(base64.b64decode(packet["message"]))
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.AA
-        if kind == "SRV":
+        if name.startswith("_xmpps-server."):
+            if domain in self.direct_tls:
+                reply.answer.append(dns.rrset.from_text(f"{name}.", 15, "IN", "SRV", "1 1 5270 edge1.corp.example."))
+        elif kind == "SRV":
             gateway = self.federation["legacy"]["gateway"]["fqdn"]
             ttl, texts = self.srv.get((server, domain), (15, [f"10 10 5269 {gateway}."]))
             reply.answer.append(dns.rrset.from_text(f"{name}.", ttl, "IN", "SRV", *texts))

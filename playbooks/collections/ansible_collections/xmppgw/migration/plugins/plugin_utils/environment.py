@@ -40,6 +40,11 @@ def read_document(path):
     return examine(path)[0]
 
 
+def direct_tls_name(domain):
+    """Return the owner of a domain's SRV RRset for direct TLS (XEP-0368)."""
+    return f"_xmpps-server._tcp.{domain}"
+
+
 def narrowed_to_the_pilot(document):
     """Return the document of a rehearsal: both gateways side by side, ours owning the pilot's SIP domain only.
 
@@ -237,7 +242,10 @@ class Environment:
             arguments["next_hop"] = arguments["gateway"]["settings"]
         if host in self.edges and self.federation.legacy:
             gateway = self.federation.legacy.gateway
-            arguments["reach"] = [{"host": str(address), "port": gateway.port} for address in gateway.addresses]
+            arguments["reach"] = [
+                *({"host": str(address), "port": gateway.port} for address in gateway.addresses),
+                *({"host": str(address), "port": dns_messages.PORT} for address in self.federation.dns.resolvers),
+            ]
         if host in self.groups.get("platforms", []):
             arguments["platform"] = list(TABLES)
         if host in self.groups.get("legacy_gateway", []):
@@ -254,7 +262,7 @@ class Environment:
         for server in self.federation.dns.authoritative:
             for domain in (*self.federation.own_domains, *self.federation.legacy_domains):
                 zone = dns_messages.zone_of(domain, self.federation.dns.zones)
-                for name, kind in ((srv_name(domain), "SRV"), (zone, "SOA")):
+                for name, kind in ((srv_name(domain), "SRV"), (direct_tls_name(domain), "SRV"), (zone, "SOA")):
                     packets.append(dns_messages.question(server, name, kind))
                     about.append([server, domain, name, kind])
             for edge in self.federation.edges:

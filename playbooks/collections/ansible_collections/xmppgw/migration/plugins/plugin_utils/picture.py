@@ -6,7 +6,8 @@ subject has a part of its own (seen_<subject>.py); what needs two of them is her
 
 from __future__ import annotations
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import caches
+from ansible_collections.xmppgw.migration.plugins.module_utils.reaching import end_of
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import caches, dns_messages
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_dns import SeenDns
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_gateways import SeenGateways
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_platforms import SeenPlatforms
@@ -62,10 +63,26 @@ class Picture:
         if federation.legacy is None:
             return ""
         for host in self.environment.edges:
-            tried = self.seen.get(host, {}).get("reach") or {}
+            tried = self._reached(host, federation.legacy.gateway.addresses, federation.legacy.gateway.port)
             if tried and all(tried.values()):
                 return f"{host} reaches none of " + ", ".join(f"{end} ({why})" for end, why in sorted(tried.items()))
         return ""
+
+    def deaf_edges(self):
+        """Return {edge: why} of those that reach none of the document's resolvers."""
+        dns = self.environment.federation.dns
+        found = {}
+        for host in self.environment.edges:
+            tried = self._reached(host, dns.resolvers, dns_messages.PORT)
+            if tried and all(tried.values()):
+                found[host] = ", ".join(f"{end} ({why})" for end, why in sorted(tried.items()))
+        return found
+
+    def _reached(self, host, addresses, port):
+        """Return {end: why it was not reached, or None} of what a host tried of these."""
+        tried = self.seen.get(host, {}).get("reach") or {}
+        ends = {end_of(str(address), port) for address in addresses}
+        return {end: why for end, why in tried.items() if end in ends}
 
     def seconds_until_forgotten(self, now):
         """Return how long resolvers may still hold an earlier SRV RRset of any of our domains."""

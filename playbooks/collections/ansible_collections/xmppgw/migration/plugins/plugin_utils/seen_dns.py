@@ -8,6 +8,8 @@ from __future__ import annotations
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
+from xmppgw.federation import srv_name
+
 
 class SeenDns:
     """What the name servers said."""
@@ -21,7 +23,7 @@ class SeenDns:
                 found = dns_messages.read_rrset(answer, name, kind)
             except dns_messages.DnsError as problem:
                 raise PictureError("migration-unreachable", f"Name server {server}: {problem}") from problem
-            if kind == "SRV":
+            if kind == "SRV" and name == srv_name(domain):
                 self.rrsets.setdefault(domain, {})[server] = found["rrset"]
             elif kind == "SOA":
                 self.negative_ttl[domain] = max(self.negative_ttl.get(domain, 0), found["negative_ttl"] or 0)

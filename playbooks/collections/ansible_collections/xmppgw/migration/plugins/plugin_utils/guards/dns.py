@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import rrsets
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.environment import direct_tls_name
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import Refusal, guard, some
 
 from xmppgw.federation import srv_name
@@ -22,6 +23,10 @@ class Dns:
     """Sentences on authoritative servers that do not say the same."""
     missing_addresses: list = field(default_factory=list)
     """SRV targets without an address record."""
+    direct_tls: list = field(default_factory=list)
+    """SIP domains of ours with an SRV RRset for direct TLS."""
+    deaf_edges: dict = field(default_factory=dict)
+    """Edge to why it reaches no resolver."""
 
 
 def read(picture):
@@ -45,6 +50,8 @@ def read(picture):
             for server in federation.dns.authoritative
             if server not in picture.dns.addressed.get(edge.fqdn, set())
         ],
+        direct_tls=[domain for domain in federation.own_domains if picture.dns.addressed.get(direct_tls_name(domain))],
+        deaf_edges=picture.deaf_edges(),
     )
 
 
@@ -101,5 +108,36 @@ def targets_have_addresses(situation):
             "Every edge must have an A or AAAA record before an SRV record names it.",
             f"without: {some(situation.dns.missing_addresses)}",
             "Create the address records (the infrastructure stack does) and run migrate.yml again.",
+        )
+    ]
+
+
+@guard("migration-direct-tls")
+def direct_tls_waits(situation):
+    """Direct TLS hides the partner's name from an edge that has to join it to the legacy gateway meanwhile."""
+    if situation.step not in (5, 6) or situation.done >= 6 or not situation.dns.direct_tls:
+        return []
+    return [
+        Refusal(
+            "migration-direct-tls",
+            "_xmpps-server may be published only once the migration is done: partners that use it cannot be left with "
+            "the legacy gateway one by one.",
+            f"published for {some(situation.dns.direct_tls)}",
+            "Remove these SRV records, wait their TTL out, and publish them again after step 6.",
+        )
+    ]
+
+
+@guard("migration-resolver-silent")
+def edges_can_resolve(situation):
+    """The port table: an edge needs DNS, TCP 53 too, or it finds no partner."""
+    if situation.step not in (2, 5) or not situation.dns.deaf_edges:
+        return []
+    return [
+        Refusal(
+            "migration-resolver-silent",
+            "Every edge must reach a resolver on TCP 53, or it finds no partner.",
+            some(f"{edge}: {why}" for edge, why in situation.dns.deaf_edges.items()),
+            "Open UDP and TCP 53 from the edges to dns.resolvers (`xmppgw plan` lists the ports), or correct them.",
         )
     ]
