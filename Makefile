@@ -40,8 +40,7 @@ lint-azure:
 	@.venv/bin/mypy --no-error-summary --strict --config-file <(sed '/follow_imports = "skip"/d' pyproject.toml) pulumi/xmpp_infra pulumi/policy/rules.py
 lint:
 	@.venv/bin/ruff check --quiet --output-format concise gateway pulumi playbooks tests
-	@.venv/bin/mypy --no-error-summary --strict gateway/xmppgw pulumi/standalone pulumi/lab_provider pulumi/xmpp_infra pulumi/policy pulumi/__main__.py
-	@.ci/lint-playbooks
+	@.ci/lint-playbooks & playbooks=$$!; .venv/bin/mypy --no-error-summary --strict gateway/xmppgw pulumi/standalone pulumi/lab_provider pulumi/xmpp_infra pulumi/policy pulumi/__main__.py && wait $$playbooks
 
 lab-up: ## bring the lab up, or what is missing of it
 	@.ci/setup --for lab

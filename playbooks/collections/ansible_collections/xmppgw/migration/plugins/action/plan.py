@@ -20,6 +20,9 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import acc
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction, as_bool
 
+REHEARSAL = "rehearsal"
+"""What the journal calls such a run: one that was killed goes on as one."""
+
 
 class ActionModule(MigrationAction):
     """See modules/plan.py."""
@@ -32,6 +35,7 @@ class ActionModule(MigrationAction):
         if verb == "rollback":
             return self.plan_rollback(picture, args)
         self.check_scenario(picture, task_vars, args)
+        verb = REHEARSAL if as_bool(task_vars.get("rehearsal")) else verb
         return self.plan_migration(picture, args, verb, Path(self.setting(task_vars, "migration_output")) / "plan")
 
     def plan_migration(self, picture, args, verb, folder):
@@ -39,31 +43,37 @@ class ActionModule(MigrationAction):
         codes = acceptance.asked(args.get("accept"), args.get("reason"))
         confirmed = run_holds.confirmed_steps(args.get("confirm"))
         until = last_step(args, picture)
-        plan = whole_plan.plan_of(picture, until)
+        # Whole, wherever this run stops: a digest that was approved for all six steps is good for the first four.
+        plan = whole_plan.plan_of(picture)
         history = picture.history
-        pending = {
-            str(step["number"]): bool(step["actions"]) or step["number"] not in history.done for step in plan["steps"]
-        }
-        resumed = self.resumed(plan, args.get("digest") or "", history)
+        unfinished = [step["number"] for step in plan["steps"] if step["actions"] or step["number"] not in history.done]
+        pending = {str(step["number"]): step["number"] in unfinished for step in plan["steps"][:until]}
         run = run_facts.who_runs(picture, verb)
         situation = guards.situation_of(picture, 0, preflight=True)
-        found = guards.judge_all(situation, [int(step) for step, open_ in pending.items() if open_])
-        accepted, refusals = acceptance.sort(found, codes, args.get("reason"), run["who"], history.accepted)
+        accepted, remaining = acceptance.sort(
+            guards.judge_all(situation, unfinished), codes, args.get("reason"), run["who"], history.accepted
+        )
+        of_this_run = guards.judge_all(situation, [step for step in unfinished if step <= until])
+        refusals = [refusal for refusal in remaining if refusal in of_this_run]
         hold = run_holds.first_hold(
             run_holds.holds(picture.environment.federation, history, confirmed, situation.window), pending
         )
-        plan = plan_outlook.with_outlook(plan, picture, accepted, refusals, hold)
+        later = [refusal for refusal in remaining if refusal not in refusals]
+        plan = plan_outlook.with_outlook(plan, picture, accepted, refusals, hold, later=later)
+        plan["last_step"] = until
         result = guards.outcome(0, refusals, accepted)
         steps_file.write("guards", **result)
-        if not resumed or refusals:
-            self.write(plan, folder)
         if refusals:
+            self.write(plan, folder)
             return {
                 "failed": True,
                 "code": refusals[0].code,
                 "refusals": [refusal.as_dict() for refusal in refusals],
                 "msg": guards.explain(refusals),
             }
+        resumed = self.resumed(plan, args.get("digest") or "", history)
+        if not resumed:
+            self.write(plan, folder)
         actions = planner.all_actions(plan)
         digest = resumed or plan["digest"]
         steps_file.write("plan", digest=digest, actions=len(actions), done=sorted(history.done))
@@ -86,12 +96,14 @@ class ActionModule(MigrationAction):
         """Refuse the playbook of the other scenario, and a rehearsal of what has begun."""
         scenario, wanted = picture.environment.federation.scenario.value, args.get("scenario") or ""
         rehearsal = as_bool(task_vars.get("rehearsal"))
+        runs = picture.history.runs
+        unfinished = bool(runs) and runs[-1][2] == REHEARSAL
         if wanted and not rehearsal and wanted != scenario:
             playbook = {"replace": "migrate.yml", "coexist": "coexist.yml"}[scenario]
             raise PictureError(
                 "migration-scenario", f"The document's scenario is {scenario}: run playbooks/{playbook} for it."
             )
-        if rehearsal and picture.history.done:
+        if rehearsal and picture.history.done and not unfinished:
             raise PictureError(
                 "migration-rehearsal",
                 f"Steps {', '.join(map(str, sorted(picture.history.done)))} are done: a rehearsal comes before the "

@@ -20,15 +20,16 @@ WAIT_MARGIN = 1.1
 """A wait is the TTL that was served, or the negative TTL, and 10 % (see caches.py)."""
 
 
-def with_outlook(plan, picture, accepted, refusals, hold):
+def with_outlook(plan, picture, accepted, refusals, hold, *, later=()):
     """Return the plan with everything around its actions, and its digest over what was decided."""
     federation = picture.environment.federation
     window = read(picture)
     complete = {
         **plan,
-        "notices": _notices(plan, picture, accepted, refusals),
+        "notices": _notices(plan, picture, accepted, refusals, later),
         "accepted": [item.as_dict() for item in accepted],
         "refused": [refusal.as_dict() for refusal in refusals],
+        "refused_later": [refusal.as_dict() for refusal in later],
         "holds": [{"step": hold[0], "why": hold[1]}] if hold else [],
         "maintenance_window": None if window.opens is None else window.says(),
         "expected_waits": expected_waits(plan, picture),
@@ -41,9 +42,10 @@ def with_outlook(plan, picture, accepted, refusals, hold):
     return {**complete, "digest": planner.digest(complete)}
 
 
-def _notices(plan, picture, accepted, refusals):
+def _notices(plan, picture, accepted, refusals, later):
     """Return what has to be read before all else; the plan's first lines."""
     lines = [f"REFUSED [{refusal.code}] {refusal.reason} Found: {refusal.found}" for refusal in refusals]
+    lines += [f"LATER [{refusal.code}] {refusal.reason} Found: {refusal.found}" for refusal in later]
     lines += [f"ACCEPTED [{item.code}] by {item.by} ({item.why}): {item.means}" for item in accepted]
     interrupted = [
         f"{item.user} has no XMPP for about {item.minutes} minutes (accepted by {item.by})"

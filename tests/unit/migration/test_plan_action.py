@@ -1,0 +1,89 @@
+"""What a run is told to do: up to where, past which holds, under which digest; a refused plan is written too."""
+
+import json
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.action.plan import ActionModule
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+
+
+@pytest.fixture
+def planned(world, tmp_path):
+    """Plan a run of the world with the arguments that a playbook gives."""
+
+    def run(**args):
+        action = ActionModule.__new__(ActionModule)
+        picture = world.picture(pilot_only=args.pop("pilot_only", False))
+        result = action.plan_migration(picture, args, "migrate", tmp_path / "plan")
+        return result, json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))
+
+    return run
+
+
+def microsoft(world):
+    del world.federation["sip"]["next_hop"]["platform"]
+
+
+def test_a_digest_that_was_approved_for_six_steps_is_good_for_the_first_four(planned):
+    (whole, _), (first, written) = planned(), planned(last_step=4)
+    assert whole["digest"] == first["digest"]
+    assert planned(last_step=4, digest=whole["digest"])[0]["digest"] == whole["digest"]
+    assert sorted(first["pending"]) == ["1", "2", "3", "4"]
+    assert written["last_step"] == 4
+    assert [step["number"] for step in written["steps"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_protects_a_later_step_refuses_a_run_only_once_it_goes_there(world, planned):
+    microsoft(world)
+    first, written = planned(last_step=4)
+    assert "failed" not in first
+    assert written["notices"][0].startswith("LATER [text-only]")
+    result, written = planned()
+    assert (result["failed"], result["code"]) == (True, "text-only")
+    assert written["notices"][0].startswith("REFUSED [text-only]")
+
+
+def test_what_was_accepted_is_journalled_and_in_the_digest_wherever_the_run_stops(world, planned):
+    microsoft(world)
+    wanted = {"accept": "text-only", "reason": "announced"}
+    whole, _written = planned(**wanted)
+    assert [note["code"] for note in whole["notes"]] == ["text-only"]
+    assert planned(last_step=4, **wanted)[0]["digest"] == whole["digest"]
+    assert planned(digest=whole["digest"], **wanted)[0]["digest"] == whole["digest"]
+
+
+def test_another_digest_is_refused(planned):
+    with pytest.raises(PictureError) as caught:
+        planned(digest="0" * 64)
+    assert caught.value.code == "migration-plan"
+
+
+def test_a_hold_keeps_the_steps_behind_it_out_of_the_run(world, planned):
+    world.federation["holds"] = [5, 6]
+    result, written = planned()
+    assert [step for step, open_ in result["pending"].items() if open_] == ["1", "2", "3", "4"]
+    assert result["held"]["step"] == 5
+    assert written["holds"][0]["step"] == 5
+    result, _written = planned(confirm="5")
+    assert [step for step, open_ in result["pending"].items() if open_] == ["1", "2", "3", "4", "5"]
+    assert {"event": "hold_confirmed", "step": 5} in result["notes"]
+
+
+def test_the_pilot_run_ends_with_step_3(world, planned):
+    world.federation["pilot"] = {"users": ["alice@corp.example"]}
+    result, written = planned(pilot_only=True)
+    assert sorted(result["pending"]) == ["1", "2", "3"]
+    assert [wave["users"] for wave in written["waves"]] == [1]
+
+
+@pytest.mark.parametrize("text", ["0", "7", "four", "-1", "3.5"])
+def test_a_last_step_that_is_none_is_refused(planned, text):
+    with pytest.raises(PictureError) as caught:
+        planned(last_step=text)
+    assert caught.value.code == "migration-until"
+
+
+def test_the_guards_outcome_is_told(planned):
+    result, _written = planned()
+    assert result["guards"]["refused"] == []
+    assert "migration-r3" in result["guards"]["passed"]
