@@ -22,7 +22,7 @@ def test_the_page_shows_the_lab_and_every_example() -> None:
     assert shown == {str(path.relative_to(ROOT)) for path in DOCUMENTS}
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem if path.stem != "federation" else "lab")
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_document_of_the_tree_can_be_used(path: Path) -> None:
     examination = examine_document(path)
     assert examination.document is not None, "\n".join(map(str, examination.problems))
