@@ -9,6 +9,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 python := .venv/bin/python
 playbook := .ci/alone .ci/probed playbooks
+accepting = $(if $(ACCEPT),-e accept=$(ACCEPT) -e "reason='$(REASON)'")
 
 .PHONY: help lab test check test-all lab-up migrate plan rollback status lab-down preview bench clean
 
@@ -51,9 +52,9 @@ lab-down: ## take the lab down; nothing of it is left outside this folder
 	@[ -e .venv/.made-from ] || .ci/setup --for check
 	@.ci/alone .ci/stack destroy lab
 
-migrate: ## run the six steps against the lab under traffic; PLAN=<digest> applies just that plan, UNTIL=n stops after a step
+migrate: ## run the six steps against the lab under traffic; PLAN=<digest> applies just that plan, UNTIL=n stops after a step, CONFIRM=5,6 goes past holds, ACCEPT=code REASON=why overrides a guard
 	@.ci/setup --for lab
-	@$(playbook)/migrate.yml $(if $(PLAN),-e plan=$(PLAN)) $(if $(UNTIL),-e until=$(UNTIL))
+	@$(playbook)/migrate.yml $(if $(PLAN),-e plan=$(PLAN)) $(if $(UNTIL),-e last_step=$(UNTIL)) $(if $(CONFIRM),-e confirm=$(CONFIRM)) $(accepting)
 
 rollback: ## take steps back until TO=n steps are done; TO=0 takes back all
 	@[[ "$(TO)" =~ ^[0-5]$$ ]] || { echo "make rollback TO=n, where n is 0 to 5: found TO='$(TO)'" >&2; exit 2; }
@@ -61,7 +62,7 @@ rollback: ## take steps back until TO=n steps are done; TO=0 takes back all
 
 plan: ## write out/plan/plan.json and plan.md: what migrate would do, with its digest
 	@.ci/setup --for lab
-	@.ci/playbook playbooks/plan.yml
+	@.ci/playbook playbooks/plan.yml $(accepting)
 
 status: ## where the migration stands
 	@.ci/playbook playbooks/status.yml

@@ -50,6 +50,7 @@ def test_a_window_that_has_not_begun_holds(world):
     step, why = first(held, confirmed=[5, 6], window=opens)
     assert step == 5
     assert "2027-12-05 21:00 UTC to 2027-12-06 01:00 UTC" in why
+    assert run_holds.holds(held, read_history([]), [5, 6], opens, any_time=True) == {}
 
 
 @pytest.mark.parametrize("text", ["7", "five", "5;6", "0"])

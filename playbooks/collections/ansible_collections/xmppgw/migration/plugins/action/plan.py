@@ -56,7 +56,14 @@ class ActionModule(MigrationAction):
         of_this_run = guards.judge_all(situation, [step for step in unfinished if step <= until])
         refusals = [refusal for refusal in remaining if refusal in of_this_run]
         hold = run_holds.first_hold(
-            run_holds.holds(picture.environment.federation, history, confirmed, situation.window), pending
+            run_holds.holds(
+                picture.environment.federation,
+                history,
+                confirmed,
+                situation.window,
+                any_time="migration-window" in codes,
+            ),
+            pending,
         )
         later = [refusal for refusal in remaining if refusal not in refusals]
         plan = plan_outlook.with_outlook(plan, picture, accepted, refusals, hold, later=later)

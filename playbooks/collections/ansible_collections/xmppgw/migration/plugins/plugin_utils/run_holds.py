@@ -20,15 +20,18 @@ def confirmed_steps(text):
     return sorted({int(word) for word in words})
 
 
-def holds(federation, history, confirmed, window):
-    """Return {step: why a run stops before it}, over all steps that are not done."""
+def holds(federation, history, confirmed, window, *, any_time=False):
+    """Return {step: why a run stops before it}, over all steps that are not done.
+
+    `any_time`: somebody has accepted to run outside the window.
+    """
     found = {}
     for step in STEPS:
         if step in history.done:
             continue
         if step in federation.holds and step not in confirmed and step not in history.confirmed:
             found[step] = f"held before step {step}: run again with -e confirm={step}"
-        elif step in windows.WINDOW_STEPS and window.opens is not None and window.now < window.opens:
+        elif step in windows.WINDOW_STEPS and not any_time and window.opens is not None and window.now < window.opens:
             found[step] = f"held before step {step}: the maintenance window is {window.says()}"
     return found
 
