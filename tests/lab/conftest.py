@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -40,6 +41,14 @@ class Walk:
     def playbook(self, name: str, *variables: str) -> subprocess.CompletedProcess[str]:
         return self.run(*self.command(name, *variables))
 
+    def start(self, name: str, *variables: str, steps: Path) -> subprocess.Popen[str]:
+        """Start a playbook that writes its events to `steps`, and do not wait for it."""
+        environment = {**self.environment, "XMPPGW_STEPS_FILE": str(steps)}
+        return subprocess.Popen(
+            self.command(name, *variables), cwd=ROOT, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
     def up(self) -> subprocess.CompletedProcess[str]:
         """Bring the lab up, or what is missing of it, by the engine that is there."""
         return self.run(str(ROOT / ".ci" / "stack"), "up", "lab")
@@ -54,8 +63,9 @@ class Walk:
         return done, json.loads(report.read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="session")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+@contextlib.contextmanager
+def a_walk(factory: pytest.TempPathFactory, namespace: str) -> Iterator[Walk]:
+    """A lab of its own; skips where there can be none."""
     if os.geteuid() != 0:
         pytest.skip("a lab needs root")
     if shutil.which("systemd-nspawn") is None:
@@ -64,8 +74,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
         pytest.skip("no images: .ci/setup --for test makes them")
     if not (ROOT / "build" / "wheelhouse" / ".ours").exists():
         pytest.skip("no wheels for the hosts: .ci/setup --for test makes them")
-    lab = Lab(tmp_path_factory.mktemp("walk"), "walklab")
-    output = tmp_path_factory.mktemp("out")
+    lab = Lab(factory.mktemp(namespace), namespace)
+    output = factory.mktemp("out")
     try:
         walk = Walk(lab, output)
         up = walk.up()
@@ -74,3 +84,29 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     finally:
         down = lab.program("lab_provider.down")
         assert down.returncode == 0, f"the lab left something behind:\n{down.stdout}{down.stderr}"
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """For the one migration that test_whole_migration.py goes through, from its beginning."""
+    with a_walk(tmp_path_factory, "walklab") as walk:
+        yield walk
+
+
+@pytest.fixture(scope="module")
+def there_and_back(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """For tests that each bring the lab to where they begin, from wherever it is."""
+    with a_walk(tmp_path_factory, "backlab") as walk:
+        yield walk
+
+
+def assert_nothing_lost(report: dict) -> None:
+    """Nothing lost, nothing doubled, and what a partner's own server dropped is in that server's own log."""
+    probe = report["probe"]
+    assert probe["sent"] > 0
+    faults = ("lost", "duplicated", "returned_though_delivered")
+    wrong = {key: probe[key] for key in faults if probe[key]}
+    # ejabberd can drop one while its stream is being closed; its own log must say so.
+    if probe["unprotected"] != probe["dropped_by_partner"]:
+        wrong["unprotected"] = probe["unprotected"]
+    assert not wrong, f"{wrong} of {probe['sent']}; verdict {report['verdict']}"

@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tests.lab.conftest import ROOT, Walk
+from tests.lab.conftest import ROOT, Walk, assert_nothing_lost
 
 pytestmark = pytest.mark.lab
 
@@ -21,17 +21,6 @@ PARTNERS = ("partner1.example", "partner2.example")
 NETWORKS = ("203.0.113.", "198.51.100.", "2001:db8:")
 SRV = "_xmpp-server._tcp.corp.example"
 JOURNAL = "/var/lib/xmppgw-migration/journal.jsonl"
-
-
-def assert_nothing_lost(report: dict) -> None:
-    probe = report["probe"]
-    assert probe["sent"] > 0
-    faults = ("lost", "duplicated", "returned_though_delivered")
-    wrong = {key: probe[key] for key in faults if probe[key]}
-    # ejabberd can drop one while its stream is being closed; its own log must say so.
-    if probe["unprotected"] != probe["dropped_by_partner"]:
-        wrong["unprotected"] = probe["unprotected"]
-    assert not wrong, f"{wrong} of {probe['sent']}; verdict {report['verdict']}"
 
 
 def plan_of(walk: Walk) -> dict:

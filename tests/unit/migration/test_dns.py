@@ -1,6 +1,7 @@
 """DNS: foreign records are kept, a wait covers what was really served, an update is a compare and swap."""
 
 import base64
+from types import SimpleNamespace
 
 import dns.flags
 import dns.message
@@ -10,7 +11,14 @@ import dns.tsigkeyring
 import dns.update
 import pytest
 from ansible_collections.xmppgw.migration.plugins.filter import records as filters
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import caches, dns_messages, rrsets
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    caches,
+    dns_messages,
+    dns_providers,
+    dns_sight,
+    rrsets,
+)
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_changes import Change, ChangeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,3 +174,147 @@ def test_the_longest_zone_holds_a_name():
     assert dns_messages.zone_of(NAME, ["example", "corp.example"]) == "corp.example"
     with pytest.raises(dns_messages.DnsError, match=r"in none of the zones corp\.example"):
         dns_messages.zone_of("other.test", ["corp.example"])
+
+
+# Somebody else at work
+
+
+def test_a_changed_ttl_is_a_change_and_named():
+    planned = {"ttl": 3, "records": LEGACY}
+    assert rrsets.differences(planned, planned) == []
+    assert rrsets.differences(planned, {"ttl": 60, "records": LEGACY}) == ["TTL 3 became 60"]
+
+
+def test_records_that_came_and_went_are_named():
+    found = rrsets.differences({"ttl": 3, "records": LEGACY}, {"ttl": 3, "records": OURS})
+    assert found == [f"added {OURS[0]}", f"removed {LEGACY[0]}"]
+    (gone,) = rrsets.differences({"ttl": 3, "records": LEGACY}, None)
+    assert gone == f"expected TTL 3 {LEGACY[0]}, found nothing"
+
+
+# Providers
+
+
+class World:
+    """A primary that answers updates from a list, and what was asked of it."""
+
+    def __init__(self, rcodes=(), standing=None):
+        self.rcodes, self.standing = list(rcodes), standing
+        self.sent, self.said = [], []
+
+    def exchange(self, packets):
+        (packet,) = packets
+        self.sent.append(packet)
+        keyring = dns.tsigkeyring.from_text({"lab-update": ("hmac-sha256", KEY["secret"])})
+        update = dns.message.from_wire(base64.b64decode(packet["message"]), keyring=keyring)
+        reply = dns.message.make_response(update)
+        reply.set_rcode(self.rcodes.pop(0))
+        return [{"answer": base64.b64encode(reply.to_wire()).decode()}]
+
+    def look(self, server, zone, name):
+        return {"rrset": self.standing, "soa": SOA.replace(" 7 ", " 8 "), "negative_ttl": 3}
+
+    def secret(self, name):
+        assert name == "tsig/lab-update"
+        return KEY["secret"]
+
+    def say(self, line):
+        self.said.append(line)
+
+
+TSIG = SimpleNamespace(name="lab-update", algorithm="hmac-sha256", secret="lab-update")
+ZONE = SimpleNamespace(provider="rfc2136", primary="203.0.113.53", tsig=TSIG)
+BEFORE, AFTER = {"ttl": 3, "records": LEGACY}, {"ttl": 3, "records": OURS}
+CHANGE = Change("corp.example", NAME, BEFORE, AFTER, SOA)
+
+
+def test_when_only_the_serial_moved_the_update_is_made_again_on_what_was_read_anew():
+    world = World([dns.rcode.NXRRSET, dns.rcode.NOERROR], standing=BEFORE)
+    dns_providers.provider_of(ZONE, world).change(CHANGE)
+    assert len(world.sent) == 2
+    assert world.sent[0]["message"] != world.sent[1]["message"]
+
+
+def test_when_the_rrset_moved_nothing_is_written_and_the_difference_is_named():
+    world = World([dns.rcode.NXRRSET], standing={"ttl": 60, "records": LEGACY})
+    with pytest.raises(ChangeError, match="TTL 3 became 60") as refused:
+        dns_providers.provider_of(ZONE, world).change(CHANGE)
+    assert refused.value.code == "migration-write-conflict"
+    assert len(world.sent) == 1
+
+
+def test_a_primary_that_refuses_is_not_asked_again():
+    world = World([dns.rcode.REFUSED])
+    with pytest.raises(ChangeError, match="REFUSED"):
+        dns_providers.provider_of(ZONE, world).change(CHANGE)
+
+
+def test_by_hand_every_record_is_printed_and_nothing_is_sent():
+    world = World()
+    dns_providers.provider_of(SimpleNamespace(provider="manual"), world).change(CHANGE)
+    assert world.said[1:] == [
+        f"  remove  {NAME}. 3 IN SRV {LEGACY[0]}",
+        f"  add     {NAME}. 3 IN SRV {OURS[0]}",
+    ]
+    assert world.sent == []
+
+
+def test_a_provider_that_is_not_there_is_refused_by_name():
+    with pytest.raises(dns_providers.ProviderError, match="'azure'"):
+        dns_providers.provider_of(SimpleNamespace(provider="azure"), World())
+
+
+# What the world sees
+
+
+def test_serials_are_compared_as_serials():
+    assert dns_sight.lag({"a": 8, "b": 7}) == ["b is 1 behind: serial 7, a has 8"]
+    assert dns_sight.lag({"a": 2**32 - 1, "b": 3}) == [f"a is 4 behind: serial {2**32 - 1}, b has 3"]
+    assert dns_sight.lag({"a": 5, "b": 5}) == []
+
+
+def says(records=OURS, rcode="NOERROR", validated=True, **more):
+    rrset = {"ttl": 2, "records": records} if records else None
+    return {"rcode": rcode, "rrset": rrset, "validated": validated, **more}
+
+
+def test_resolvers_that_agree_and_validate_need_no_word():
+    assert dns_sight.resolvers_say(NAME, {"r1": says(), "r2": says()}, AFTER, signed=True) == ([], [])
+
+
+def test_a_signature_that_does_not_hold_is_a_problem():
+    bogus = says(None, "SERVFAIL", validated=False, unchecked=says())
+    (problem,), notices = dns_sight.resolvers_say(NAME, {"r1": bogus}, AFTER, signed=True)
+    assert "bogus" in problem
+    assert notices == []
+
+
+def test_views_that_differ_are_named():
+    problems, notices = dns_sight.resolvers_say(NAME, {"inside": says(LEGACY), "outside": says()}, AFTER, signed=False)
+    assert problems == []
+    assert any("inside says TTL 2" in notice for notice in notices)
+    assert any("different zones" in notice and "inside" in notice and "outside" in notice for notice in notices)
+
+
+def test_a_signed_zone_that_nobody_validates_is_said():
+    _problems, (notice,) = dns_sight.resolvers_say(NAME, {"r": says(validated=False)}, AFTER, signed=True)
+    assert "no configured resolver" in notice
+    assert dns_sight.resolvers_say(NAME, {"r": says(validated=False)}, AFTER, signed=False) == ([], [])
+
+
+def test_an_answer_shows_signature_validation_and_rcode():
+    packet = dns_messages.question_to_resolver("r", NAME, "SRV")
+    query = dns.message.from_wire(base64.b64decode(packet["message"]))
+    assert query.flags & dns.flags.AD
+    assert query.flags & dns.flags.RD
+    signature = f"SRV 13 4 3 20300101000000 20200101000000 1 corp.example. {'A' * 86}=="
+    answer = answer_to(
+        packet,
+        [("answer", (f"{NAME}.", 3, "IN", "SRV", OURS[0])), ("answer", (f"{NAME}.", 3, "IN", "RRSIG", signature))],
+        flags=dns.flags.AD,
+    )
+    read = dns_messages.read_answer(answer, NAME, "SRV")
+    assert read == {"rcode": "NOERROR", "rrset": AFTER, "validated": True, "signed": True}
+    assert dns_sight.unsigned(NAME, {"s1": read, "s2": {**read, "signed": False}}) == [
+        f"{NAME}: s2 serves the zone signed, but this RRset without a signature"
+    ]

@@ -1,4 +1,4 @@
-"""What is done on hosts: units in order, certificates judged and issued, proofs judged, streams and tables read."""
+"""What is done on hosts: units in order, certificates judged and issued, streams and tables read."""
 
 import base64
 import datetime
@@ -10,7 +10,7 @@ import threading
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils import host_reading, legacy, readiness, tables
 from ansible_collections.xmppgw.migration.plugins.modules import gateway_control, host_configuration, platform_table
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuer_private_ca, issuing, proofs
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuer_private_ca, issuing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -201,42 +201,6 @@ def test_a_request_that_its_own_key_did_not_sign_is_refused():
         issuer_private_ca.issue(text, WANTED, authority(), NOW)
 
 
-# Proofs
-
-
-S_ONLY = {"domain": "partner1.example", "dialback": False, "allowed": ["S"]}
-S_OR_T = {"domain": "partner2.example", "dialback": True, "allowed": ["S", "T"]}
-REFUSED = {
-    "ok": False,
-    "stage": "dialback",
-    "reason": "not-authorized: the partner says that our dialback key is invalid: who answers?",
-}
-UNREACHABLE = {"ok": False, "stage": "connect", "reason": "remote-server-timeout: nobody answers on 203.0.113.12:5269"}
-
-
-@pytest.mark.parametrize(
-    ("answer", "partner", "here", "outcome", "good"),
-    [
-        ({"ok": True, "outcome": "S"}, S_ONLY, False, "S", True),
-        ({"ok": True, "outcome": "T"}, S_OR_T, True, "T", True),
-        ({"ok": True, "outcome": "C"}, S_OR_T, True, "refused", False),
-        (REFUSED, S_OR_T, False, "unproved", True),
-        (REFUSED, S_OR_T, True, "failed", False),  # DNS names us: now it has to work
-        (REFUSED, S_ONLY, False, "failed", False),
-        (UNREACHABLE, S_OR_T, False, "failed", False),  # reachability and TLS must be proved before DNS moves
-    ],
-)
-def test_what_an_answer_proves(answer, partner, here, outcome, good):
-    verdict = proofs.judge(answer, partner, dns_points_here=here)
-    assert (verdict["outcome"], verdict["good"]) == (outcome, good)
-
-
-def test_over_all_edges_the_worst_answer_counts():
-    verdicts = [{"outcome": name} for name in ("S", "unproved", "failed")]
-    assert proofs.worst(verdicts)["outcome"] == "failed"
-    assert proofs.worst(verdicts[:2])["outcome"] == "unproved"
-
-
 # What stand-ins and daemons say
 
 
@@ -244,9 +208,9 @@ def test_streams_of_the_legacy_gateway():
     listed = legacy.parse_streams(
         ["Result: streams=in partner1.example corp.example;out corp.example partner2.example"]
     )
-    assert legacy.count(listed, "partner1.example", "corp.example") == 1
-    assert legacy.count(listed, "partner2.example", "corp.example") == 0
-    assert legacy.count(listed, "partner2.example", "corp.example", "out") == 1
+    assert legacy.inbound(listed, ["partner1.example"], ["corp.example"]) == [("partner1.example", "corp.example")]
+    assert legacy.inbound(listed, ["partner2.example"], ["corp.example"]) == []
+    assert legacy.inbound(listed, ["partner1.example"], ["branch.example"]) == []
     assert legacy.parse_streams(["Result: streams="]) == []
     with pytest.raises(legacy.LegacyError):
         legacy.parse_streams(["Sorry, I couldn't understand that"])
@@ -333,7 +297,7 @@ def test_the_module_waits_until_the_stream_is_there(daemon):
         socket=path,
         request={"command": "streams"},
         expect="inbound",
-        partner="partner1.example",
+        domains=["partner1.example"],
         limit=20,
     )
     assert done["reached"]
@@ -344,7 +308,7 @@ def test_the_module_gives_up_when_its_time_is_over_and_says_what_it_saw(daemon):
     path, answers = daemon
     answers.append({"ok": True, "streams": [STREAM]})
     failed = run_module(
-        gateway_control, socket=path, request={"command": "streams"}, expect="inbound", partner="other.example"
+        gateway_control, socket=path, request={"command": "streams"}, expect="inbound", domains=["other.example"]
     )
     assert failed["failed"]
     assert "partner1.example" in failed["msg"]
@@ -362,5 +326,12 @@ def test_a_daemon_that_is_not_there_is_a_reason_not_a_traceback(tmp_path):
 
 def test_a_stream_that_is_not_authenticated_is_not_an_arrival():
     pending = {"ok": True, "streams": [{**STREAM, "method": "none"}]}
-    assert not readiness.EXPECTATIONS["inbound"](pending, "partner1.example")
-    assert readiness.EXPECTATIONS["no_inbound"](pending, "partner1.example")
+    assert not readiness.EXPECTATIONS["inbound"](pending, ["partner1.example"])
+    assert readiness.EXPECTATIONS["no_inbound"](pending, ["partner1.example"])
+
+
+def test_a_connection_that_is_only_joined_to_legacy_is_no_arrival_either():
+    joined = {"ok": True, "streams": [{**STREAM, "method": "spliced"}]}
+    assert not readiness.EXPECTATIONS["inbound"](joined, ["partner1.example"])
+    assert not readiness.EXPECTATIONS["no_spliced"](joined, ["partner1.example"])
+    assert readiness.EXPECTATIONS["no_spliced"](joined, ["partner2.example"])

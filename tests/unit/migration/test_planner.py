@@ -5,7 +5,6 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import read
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     plan_certificates,
     plan_hosts,
-    plan_partners,
     plan_text,
     planner,
 )
@@ -105,34 +104,6 @@ def test_the_dialback_secret_is_made_on_the_first_edge_and_is_the_same_on_all():
     assert wanted({"edge1": "x", "edge2": "x"}) == {}
 
 
-PARTNER = {"domain": "partner1.example", "allowed": ["S"], "rationale": "because"}
-
-
-def kinds(*arguments, **named):
-    return [item["kind"] for item in plan_partners.partner_actions(*arguments, **named)]
-
-
-def test_a_partner_is_proved_drained_and_only_then_routed():
-    routes = {"pool-legacy": "legacy", "pool-target": "legacy"}
-    assert kinds(PARTNER, routes, None, "f", dns_moves=True) == ["prove", "drain", "route"]
-
-
-def test_a_proof_counts_only_for_what_was_proved():
-    routes = {"pool-legacy": "legacy", "pool-target": "legacy"}
-    assert "prove" not in kinds(PARTNER, routes, {"fingerprint": "f"}, "f", dns_moves=True)
-    assert "prove" in kinds(PARTNER, routes, {"fingerprint": "old"}, "f", dns_moves=True)
-
-
-def test_a_partner_that_was_switched_needs_nothing():
-    routes = {"pool-legacy": "target", "pool-target": "target"}
-    assert kinds(PARTNER, routes, {"fingerprint": "f"}, "f", dns_moves=False) == []
-
-
-def test_a_route_that_moved_on_one_platform_only_is_finished():
-    routes = {"pool-legacy": "legacy", "pool-target": "target"}
-    assert kinds(PARTNER, routes, {"fingerprint": "f"}, "f", dns_moves=False) == ["drain", "route"]
-
-
 # Digest
 
 
@@ -212,6 +183,14 @@ def test_a_digest_that_was_never_planned_here_is_refused():
 
 def test_the_markdown_names_every_action_and_survives_pipes():
     tricky = planner.action(3, "homing", "a|b", "Move a|b", "x", "y")
-    text = plan_text.to_markdown(plan_of([tricky], [{**plan_partners.describe_partner({**PARTNER}, None)}]))
+    partner = {
+        "domain": "p.example",
+        "allowed": ["S"],
+        "outcome": "S",
+        "switch": "held",
+        "why": "a|b",
+        "relay": "not yet",
+    }
+    text = plan_text.to_markdown(plan_of([tricky], [partner]))
     assert "Move a\\|b" in text
-    assert "| partner1.example | S | unproved | with_dns | because |" in text
+    assert "| p.example | S | S | held | a\\|b | not yet |" in text

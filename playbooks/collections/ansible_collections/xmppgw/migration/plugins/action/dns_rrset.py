@@ -1,19 +1,24 @@
-"""Change one SRV RRset by compare and swap, and read it back from every authoritative server by its own address."""
+"""Change one SRV RRset through the document's DNS provider, and read it back from every authoritative server."""
 
 from __future__ import annotations
 
 import time
 
 from ansible.utils.display import Display
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, environment
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    dns_messages,
+    dns_providers,
+    environment,
+    rrsets,
+    steps_file,
+)
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_changes import Change, ChangeError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
-ATTEMPTS = 5
-"""Updates sent when only the zone's serial moves under us."""
-READ_BACK_LIMIT = 30.0
-"""Seconds until every authoritative server must serve the new RRset: NOTIFY and a transfer take well under one."""
 READ_BACK_POLL = 0.3
+"""Seconds between two looks while a transfer is under way."""
+MANUAL_POLL = 5.0
+"""Seconds between two looks while a person types; also how often the countdown is shown."""
 
 display = Display()
 
@@ -24,108 +29,145 @@ class ActionModule(MigrationAction):
     def act(self, args, task_vars):
         """Return before, after, and when the last server was seen to have changed."""
         dns = environment.read_document(self.setting(task_vars, "migration_document")).federation.dns
+        world = World(self, task_vars)
+        try:
+            return self.change(dns, world, dns_providers.provider_of(dns, world), args)
+        except (ChangeError, dns_providers.ProviderError) as problem:
+            return {"failed": True, "code": problem.code, "msg": f"[{problem.code}] {problem}"}
+
+    def change(self, dns, world, provider, args):
+        """Compare, change, read back."""
         name, after = args["name"], args["rrset"]
         zone = dns_messages.zone_of(name, dns.zones)
-        standing = self.look(dns.primary, zone, name, task_vars)
+        first = dns.primary or dns.authoritative[0]
+        standing = world.look(first, zone, name)
         before = standing["rrset"]
-        difference = {"before": dns_messages.lines(name, before), "after": dns_messages.lines(name, after)}
         result = {
             "changed": before != after,
             "name": name,
             "before": before,
             "after": after,
             "negative_ttl": standing["negative_ttl"] or 0,
-            "diff": difference,
+            "diff": {"before": dns_messages.lines(name, before), "after": dns_messages.lines(name, after)},
         }
         if before != after:
-            if "expect" in args and not same_records(before, args["expect"]):
+            foreign = rrsets.differences(args["expect"], before) if "expect" in args else []
+            if foreign:
                 return refuse(
                     "migration-foreign-srv",
-                    f"{name} was planned from {show(args['expect'])}, but {dns.primary} now serves {show(before)}.",
-                    "Somebody else changed it. Make a new plan and look at it.",
+                    f"Somebody else changed {name} since the plan was made; {first} shows: {'; '.join(foreign)}.",
+                    "Find out who, then make a new plan and look at it. Nothing was written.",
                 )
             if self.checking:
                 return result
-            self.swap(dns, zone, name, standing=standing, after=after, task_vars=task_vars)
+            provider.change(Change(zone, name, before, after, standing["soa"]))
         if not self.checking:
-            result["served_until"] = self.read_back(dns, name, after, task_vars)
+            limit = provider.read_back_seconds or float(args.get("manual_seconds") or 3600)
+            watch = Watch(name, limit, by_hand=provider.read_back_seconds is None)
+            result["served_until"], result["waited_s"] = watch.until_served(dns, world, before, after)
         return result
 
-    def exchange(self, packets, task_vars):
-        """Carry packets from the DNS writer; return the answers."""
-        return self.remote("dns_exchange", {"packets": packets}, task_vars)["answers"]
 
-    def look(self, server, zone, name, task_vars):
+class World:
+    """What a provider needs of the run: packets carried by the DNS writer, secrets, a line on the screen."""
+
+    def __init__(self, action, task_vars):
+        self.action = action
+        self.task_vars = task_vars
+
+    def exchange(self, packets):
+        """Carry packets from the DNS writer; return the answers."""
+        return self.action.remote("dns_exchange", {"packets": packets}, self.task_vars)["answers"]
+
+    def look(self, server, zone, name):
         """Return {rrset, soa, negative_ttl} as one server has them."""
         questions = [dns_messages.question(server, name, "SRV"), dns_messages.question(server, zone, "SOA")]
-        srv, soa = self.exchange(questions, task_vars)
+        srv, soa = self.exchange(questions)
         apex = dns_messages.read_rrset(soa, zone, "SOA")
         return {
             "rrset": dns_messages.read_rrset(srv, name, "SRV")["rrset"],
-            "soa": apex["soa"],
+            "soa": apex.get("soa"),
             "negative_ttl": apex["negative_ttl"],
         }
 
-    def swap(self, dns, zone, name, *, standing, after, task_vars):
-        """Send the update; if only the serial moved, read again and retry."""
-        secrets_file = self.setting(task_vars, "migration_secrets")
-        key = {
-            "name": dns.tsig.name,
-            "algorithm": dns.tsig.algorithm,
-            "secret": environment.read_secret(secrets_file, f"tsig/{dns.tsig.secret}"),
-        }
-        before, outcome = standing["rrset"], ""
-        for _attempt in range(ATTEMPTS):
-            packet, read = dns_messages.swap(zone, name, before, after, soa=standing["soa"], key=key)
-            outcome = read(self.exchange([{**packet, "server": dns.primary}], task_vars)[0])
-            if outcome == "NOERROR":
-                return
-            if outcome not in ("NXRRSET", "YXRRSET"):
-                break
-            standing = self.look(dns.primary, zone, name, task_vars)
-            if standing["rrset"] != before:
-                raise PictureError(
-                    "migration-write-conflict",
-                    f"{name} changed under us: planned from {show(before)}, now {show(standing['rrset'])}. Nothing "
-                    f"was written.",
-                )
-        raise PictureError(
-            "migration-dns-update", f"{dns.primary} answered the update of {name} with {outcome}; nothing was written."
-        )
+    def secret(self, name):
+        """Return a named secret."""
+        return environment.read_secret(self.action.setting(self.task_vars, "migration_secrets"), name)
 
-    def read_back(self, dns, name, after, task_vars):
-        """Wait until every authoritative server serves `after`; return the epoch second at which the last one was
-        seen to."""
-        started = time.time()
+    def say(self, line):
+        """Show a line to whoever runs this."""
+        display.display(f"      {line}", color="yellow")
+
+
+class Watch:
+    """Waits until every authoritative server serves an RRset."""
+
+    def __init__(self, name, limit, *, by_hand):
+        self.name = name
+        self.limit = limit
+        self.by_hand = by_hand
+        self.poll = MANUAL_POLL if by_hand else READ_BACK_POLL
+        self.reason = f"somebody has to set {name}"
+
+    def until_served(self, dns, world, before, after):
+        """Return (epoch second at which the last server was seen to have changed, seconds waited by hand)."""
+        started, told = time.time(), False
         while True:
-            questions = [dns_messages.question(server, name, "SRV") for server in dns.authoritative]
-            answers = self.exchange(questions, task_vars)
-            served = {
-                server: dns_messages.read_rrset(answer, name, "SRV")["rrset"]
-                for server, answer in zip(dns.authoritative, answers, strict=True)
-            }
+            served = self.served(dns, world)
             behind = sorted(server for server, rrset in served.items() if rrset != after)
+            waited = time.time() - started
             if not behind:
-                return time.time()
-            if time.time() - started > READ_BACK_LIMIT:
-                raise PictureError(
-                    "migration-read-back",
-                    f"After {READ_BACK_LIMIT:.0f} s {', '.join(behind)} still serves {show(served[behind[0]])} for "
-                    f"{name}. "
-                    f"The primary has the new RRset; repair the transfer and run again.",
-                )
-            display.vv(f"{name}: waiting for {', '.join(behind)}")
-            time.sleep(READ_BACK_POLL)
+                if told:
+                    steps_file.write("wait_finished", number=None, reason=self.reason, waited_s=round(waited, 2))
+                return time.time(), round(waited, 2) if told else 0.0
+            self.refuse_foreign(served, before, after)
+            if waited > self.limit:
+                raise self.too_long(served, behind)
+            if self.by_hand:
+                if not told:
+                    steps_file.write("wait_started", number=None, reason=self.reason, seconds=self.limit)
+                    told = True
+                words = f"waiting {self.limit - waited:4.0f} s more for {', '.join(behind)}: {self.reason}"
+                display.display(f"      {words}", color="cyan")
+            time.sleep(self.poll)
 
+    def served(self, dns, world):
+        """Return {server: RRset}."""
+        questions = [dns_messages.question(server, self.name, "SRV") for server in dns.authoritative]
+        answers = world.exchange(questions)
+        return {
+            server: dns_messages.read_rrset(answer, self.name, "SRV")["rrset"]
+            for server, answer in zip(dns.authoritative, answers, strict=True)
+        }
 
-def same_records(one, other):
-    """Return True if two RRsets have the same records, whatever their TTL."""
-    return (one or {}).get("records") == (other or {}).get("records")
+    def refuse_foreign(self, served, before, after):
+        """Raise ChangeError if a server has neither the old RRset nor the new one: somebody else writes, too.
 
+        By hand, a half-finished edit looks like that, so only the countdown shows it then.
+        """
+        strange = sorted(server for server, rrset in served.items() if rrset not in (before, after))
+        if strange and not self.by_hand:
+            words = "; ".join(rrsets.differences(after, served[strange[0]]))
+            raise ChangeError(
+                "migration-foreign-srv",
+                f"While {self.name} was being changed, {strange[0]} came to serve something else: {words}. Find out "
+                f"who writes there, then run again.",
+            )
 
-def show(rrset):
-    """Return an RRset in one line."""
-    return "nothing" if rrset is None else f"TTL {rrset['ttl']} {'; '.join(rrset['records'])}"
+    def too_long(self, served, behind):
+        """Return the error for a wait that is over its limit."""
+        shown = rrsets.show(served[behind[0]])
+        if self.by_hand:
+            text = (
+                f"After {self.limit:.0f} s {', '.join(behind)} still serves {shown} for {self.name}. Set the records "
+                f"that were printed and run again: the run goes on where it was."
+            )
+            return ChangeError("migration-dns-manual", text)
+        text = (
+            f"After {self.limit:.0f} s {', '.join(behind)} still serves {shown} for {self.name}. The primary has the "
+            f"new RRset; repair the transfer and run again."
+        )
+        return ChangeError("migration-read-back", text)
 
 
 def refuse(code, reason, hint):

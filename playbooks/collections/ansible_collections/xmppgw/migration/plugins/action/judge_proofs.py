@@ -1,4 +1,4 @@
-"""Judge what the partners answered to our edges: proved, unproved and expected, or a failure."""
+"""Judge what the partners answered to our edges: proved, unproved and expected, excepted by name, or a failure."""
 
 from __future__ import annotations
 
@@ -13,45 +13,39 @@ class ActionModule(MigrationAction):
     """See modules/judge_proofs.py."""
 
     def act(self, args, task_vars):
-        """Return the journal's records of the proofs; fail with all failures at once."""
-        verdicts, partners = {}, {}
-        for result in args["results"]:
-            edge, partner = result["federation_pair"]
-            partners[partner["domain"]] = partner
-            verdict = proofs.judge(result["answer"], partner, dns_points_here=bool(args.get("dns_points_here")))
-            verdicts.setdefault(partner["domain"], []).append({**verdict, "edge": edge})
-        final = {domain: proofs.worst(found) for domain, found in sorted(verdicts.items())}
-        for domain, verdict in final.items():
+        """Return the verdicts and the journal's records of them; where required, fail with all failures at once."""
+        partners = {partner["domain"]: partner for partner in args["partners"]}
+        results = [(result["federation_edge"], result["answers"]) for result in args["results"]]
+        verdicts = proofs.judge_all(results, partners.values(), at_switch=bool(args.get("at_switch")))
+        for domain, verdict in verdicts.items():
             display.display(
                 f"      {domain}: {verdict['outcome']} ({verdict['why']})", color="green" if verdict["good"] else "red"
             )
-        bad = [
-            f"{domain} from {verdict['edge']}: {verdict['why']}"
-            for domain, verdict in final.items()
-            if not verdict["good"]
-        ]
-        bodies = [
-            {
-                "event": "partner_proved",
-                "partner": domain,
-                "outcome": verdict["outcome"],
-                "why": verdict["why"],
-                "fingerprint": partners[domain]["fingerprint"],
-            }
-            for domain, verdict in final.items()
-        ]
-        if bad:
+        bad = [f"{domain} from {item['edge']}: {item['why']}" for domain, item in verdicts.items() if not item["good"]]
+        bodies = [body for domain, verdict in verdicts.items() for body in records(partners[domain], verdict)]
+        if bad and args.get("required", True):
             return {
                 "failed": True,
                 "code": "migration-partner",
                 "msg": "[migration-partner] Our stream could not be authenticated at every partner:\n    "
                 + "\n    ".join(bad)
-                + "\n    now:   repair what is named here (firewall, DNS, certificate, the partner's own policy), "
-                "then run migrate.yml again.",
+                + "\n    now:   repair what is named here (firewall, DNS, certificate, the partner's own policy), or "
+                "hold the partner back (partner.yml -e partner=DOMAIN -e do=hold), or name a proof_exception in the "
+                "federation document; then run migrate.yml again.",
             }
         planned = set(args.get("planned") or [])
-        return {
-            "changed": bool(planned & set(final)),
-            "bodies": bodies,
-            "outcomes": {d: v["outcome"] for d, v in final.items()},
-        }
+        return {"changed": bool(planned & set(verdicts)), "bodies": bodies, "verdicts": verdicts}
+
+
+def records(partner, verdict):
+    """Return the journal's records of one verdict; an exception is noted with whose it is."""
+    proof = {
+        "event": "partner_proved",
+        "partner": partner["domain"],
+        "outcome": verdict["outcome"],
+        "why": verdict["why"],
+        "fingerprint": partner["fingerprint"],
+    }
+    if verdict["outcome"] != "excepted":
+        return [proof]
+    return [proof, {"event": "partner_excepted", "partner": partner["domain"], **partner["exception"]}]

@@ -139,6 +139,12 @@ class ActionModule(MigrationAction):
             )
         to = int(text)
         history = picture.history
+        if history.decommissioned:
+            raise PictureError(
+                "migration-decommissioned",
+                "The legacy gateway was decommissioned. That was the point of no return: "
+                "nothing is left to go back to.",
+            )
         begun = {int(key.partition("/")[0]) for key in history.before} | history.done
         undo = {str(number): number > to and number in begun for number in planner.NAMES}
         plan = {

@@ -112,7 +112,8 @@ class CallbackModule(Default):
     # Tasks
 
     def v2_playbook_on_task_start(self, task, is_conditional):
-        """Show a task only when asked to: its result says enough."""
+        """Note it; show it only when asked to: its result says enough."""
+        steps_file.write("task_started", play=self._play.get_name().strip(), task=task.get_name().strip())
         if self._display.verbosity:
             super().v2_playbook_on_task_start(task, is_conditional)
 

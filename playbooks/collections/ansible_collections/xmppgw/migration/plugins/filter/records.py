@@ -54,9 +54,36 @@ def forgotten_at(results, changing):
     )
 
 
+def relay_records(results):
+    """Return the journal's `relay_checked` records from what the edges answered; the worst edge counts."""
+    found = {}
+    for result in results:
+        domain, answer = result["federation_pair"][1]["domain"], result.get("answer") or {}
+        said = str(answer.get("answer") or "none")
+        body = {"event": "relay_checked", "partner": domain, "answer": said, "reason": str(answer.get("reason") or "")}
+        if domain not in found or said != "invalid":
+            found[domain] = body
+    return [found[domain] for domain in sorted(found)]
+
+
+def reachable(partners, verdicts):
+    """Return the partners whose server our edges reached, or that have a named exception, in their order."""
+    return [
+        partner
+        for partner in partners
+        if verdicts[partner["domain"]]["good"]
+        and (verdicts[partner["domain"]]["reached"] or verdicts[partner["domain"]]["outcome"] == "excepted")
+    ]
+
+
 class FilterModule:
     """Registers the filters."""
 
     def filters(self):
         """Return them by name."""
-        return {"served_last": served_last, "forgotten_at": forgotten_at}
+        return {
+            "served_last": served_last,
+            "forgotten_at": forgotten_at,
+            "relay_records": relay_records,
+            "reachable": reachable,
+        }

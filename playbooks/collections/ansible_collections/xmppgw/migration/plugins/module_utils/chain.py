@@ -14,6 +14,10 @@ FIRST = "0" * 64
 """What the first record names as its predecessor."""
 
 
+DECOMMISSION = 7
+"""What the journal calls the end of the legacy gateway: it follows the six steps and is not one of them."""
+
+
 class ChainError(Exception):
     """A journal that cannot be trusted. `code` is stable; `line` counts from 1."""
 
@@ -115,6 +119,14 @@ class History:
     """Partner to the latest authentication outcome of our outbound stream."""
     partners: dict = field(default_factory=dict)
     """Partner to its latest switch state: `gateway`, `legacy` or `static?`."""
+    switches: dict = field(default_factory=dict)
+    """Partner to the whole latest `partner_switched` record: state, reason, at, fingerprint."""
+    held: dict = field(default_factory=dict)
+    """Partner that is held back to the reason given."""
+    relays: dict = field(default_factory=dict)
+    """Partner to what the legacy gateway said when our edge relayed a wrong key to it: `invalid` is right."""
+    settled: bool = False
+    """The normal TTL was restored after step 6."""
     changing: dict = field(default_factory=dict)
     """SRV owner domain to the TTL that stood before, while a change was announced but not noted as seen everywhere."""
     served: list = field(default_factory=list)
@@ -129,6 +141,11 @@ class History:
     """Steps whose hold was confirmed, unless undone since."""
     runs: list = field(default_factory=list)
     """(time, who, verb) of every run."""
+
+    @property
+    def decommissioned(self):
+        """Whether the legacy gateway was taken out of the federation: no step can be taken back any more."""
+        return DECOMMISSION in self.done
 
     @property
     def step(self):
@@ -182,6 +199,10 @@ def read_history(records):
             history.digest = None
             if record["step"] == 5:
                 history.proofs.clear()
+                history.relays.clear()
+            if record["step"] == 6:
+                history.switches.clear()
+                history.settled = False
             if record["step"] == 3:
                 history.waves.clear()
                 history.waves_open.clear()
@@ -203,4 +224,13 @@ def read_history(records):
             history.proofs[record["partner"]] = {key: record[key] for key in ("outcome", "why", "fingerprint")}
         elif event == "partner_switched":
             history.partners[record["partner"]] = record["state"]
+            history.switches[record["partner"]] = record
+        elif event == "partner_held":
+            history.held[record["partner"]] = record["why"]
+        elif event == "partner_released":
+            history.held.pop(record["partner"], None)
+        elif event == "relay_checked":
+            history.relays[record["partner"]] = record["answer"]
+        elif event == "ttl_restored":
+            history.settled = True
     return history

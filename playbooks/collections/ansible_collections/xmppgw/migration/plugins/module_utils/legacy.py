@@ -21,6 +21,10 @@ STREAMS = (
 )
 
 
+UNITS = ("prosody.service", "kamailio.service", "xmpp-sip-bridge.service")
+"""What the lab's legacy gateway consists of."""
+
+
 class LegacyError(Exception):
     """The admin shell did not answer, or not as expected."""
 
@@ -38,6 +42,32 @@ def shell(command, timeout=20.0):
     return done.stdout.splitlines()
 
 
+def systemctl(*arguments):
+    """Return what systemctl says, whatever its exit status; raise LegacyError if it cannot be started."""
+    try:
+        done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise LegacyError(f"systemctl {' '.join(arguments)}: {error}") from error
+    return done.stdout.split()
+
+
+def switched_off():
+    """Return whether decommissioning has disabled and stopped every part: then there is no stream to list."""
+    enabled, active = systemctl("is-enabled", *UNITS), systemctl("is-active", *UNITS)
+    return len(enabled) == len(UNITS) and set(enabled) == {"disabled"} and "active" not in active
+
+
+def switch_off():
+    """Stop and disable every part, the bridge first so that nothing new enters; raise LegacyError if one goes on."""
+    for unit in reversed(UNITS):
+        systemctl("disable", "--now", unit)
+    if not switched_off():
+        states = ", ".join(
+            f"{unit} {state}" for unit, state in zip(UNITS, systemctl("is-active", *UNITS), strict=False)
+        )
+        raise LegacyError(f"still there after `systemctl disable --now`: {states}")
+
+
 def parse_streams(lines):
     """Return the streams in the shell's output as sorted (direction, from, to)."""
     for line in lines:
@@ -52,12 +82,14 @@ def streams():
     return parse_streams(shell(STREAMS))
 
 
-def count(listed, partner, own, direction="in"):
-    """Return how many streams of `partner` there are in `direction`: `in` is partner to us."""
-    wanted = (direction, partner, own) if direction == "in" else (direction, own, partner)
-    return sum(1 for item in listed if item == wanted)
+def inbound(listed, partners, own):
+    """Return the (from, to) pairs with an inbound stream, of any of the domains `partners` to any of ours, sorted."""
+    return sorted(
+        {(sender, to) for direction, sender, to in listed if direction == "in" and sender in partners and to in own}
+    )
 
 
-def close(sender, receiver):
-    """Close the streams from `sender` to `receiver` gracefully."""
-    shell(f's2s:close("{sender}", "{receiver}")')
+def close(pairs):
+    """Close the streams of these (from, to) pairs gracefully."""
+    for sender, receiver in pairs:
+        shell(f's2s:close("{sender}", "{receiver}")')

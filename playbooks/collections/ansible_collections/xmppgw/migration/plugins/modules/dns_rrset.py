@@ -5,11 +5,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dns_rrset
-short_description: Change one SRV RRset by compare and swap
+short_description: Change one SRV RRset
 description:
   - >-
-    Sends one RFC 2136 update with prerequisites on the RRset and the SOA, and reads back from every authoritative
-    server by its own address. Messages are made and signed on the controller; the host only carries them.
+    Compares with what the plan saw, changes the RRset through the DNS provider of the federation document, and reads
+    back from every authoritative server by its own address.
+  - Provider C(rfc2136) sends one update with prerequisites on the RRset and the SOA. Messages are made and signed on
+    the controller; the host only carries them.
+  - Provider C(manual) prints the records and watches for them. A run that ends meanwhile goes on when it is started
+    again.
 options:
   name:
     description: 'Owner name.'
@@ -20,8 +24,12 @@ options:
     type: dict
     required: true
   expect:
-    description: 'What the plan saw; other records are not overwritten.'
+    description: 'What the plan saw, TTL included; anything else is not overwritten.'
     type: dict
+  manual_seconds:
+    description: How long a person may take, with the provider C(manual).
+    type: int
+    default: 3600
 author: The xmppgw developers
 """
 EXAMPLES = r"""

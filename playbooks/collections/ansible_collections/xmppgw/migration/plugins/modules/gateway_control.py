@@ -19,14 +19,17 @@ options:
     required: true
   expect:
     description: >-
-      What the answer must show. C(ok) is a good answer, C(inbound) an inbound stream of O(partner), C(no_inbound) none,
+      What the answer must show. C(ok) is a good answer, C(inbound) an inbound stream of O(domains) that ends here,
+      C(no_inbound) none, C(no_spliced) no connection of theirs that is only joined to the legacy gateway,
       C(links_up) every link connected, C(platform_up) the SIP platform connected, C(drained) nothing queued.
     type: str
-    choices: [ok, inbound, no_inbound, links_up, drained]
+    choices: [ok, inbound, no_inbound, no_spliced, links_up, platform_up, drained]
     default: ok
-  partner:
-    description: Domain of the partner that C(inbound) and C(no_inbound) are about.
-    type: str
+  domains:
+    description: Domains of the partner that C(inbound), C(no_inbound) and C(no_spliced) are about.
+    type: list
+    elements: str
+    default: []
   limit:
     description: Seconds to wait at most.
     type: int
@@ -40,7 +43,7 @@ options:
     type: bool
     default: true
   changes:
-    description: Whether a good answer means that something was changed.
+    description: Whether a good answer means that something was changed, unless the answer itself says C(changed).
     type: bool
     default: false
 author: The xmppgw developers
@@ -84,7 +87,7 @@ def main():
             "socket": {"type": "path", "required": True},
             "request": {"type": "dict", "required": True},
             "expect": {"type": "str", "choices": sorted(readiness.EXPECTATIONS), "default": "ok"},
-            "partner": {"type": "str"},
+            "domains": {"type": "list", "elements": "str", "default": []},
             "limit": {"type": "int", "default": 0},
             "required": {"type": "bool", "default": True},
             "repeat": {"type": "bool", "default": True},
@@ -102,7 +105,7 @@ def main():
             answer = control.ask(wanted["socket"], wanted["request"], timeout=max(10.0, float(wanted["limit"])))
         except control.ControlError as problem:
             answer = {"ok": False, "reason": str(problem)}
-        reached = holds(answer, wanted["partner"])
+        reached = holds(answer, wanted["domains"])
         waited = time.monotonic() - started
         if reached or waited >= wanted["limit"] or not wanted["repeat"]:
             break
@@ -115,7 +118,7 @@ def main():
             code="migration-gateway",
             **result,
         )
-    module.exit_json(changed=wanted["changes"] and reached, **result)
+    module.exit_json(changed=wanted["changes"] and reached and answer.get("changed", True), **result)
 
 
 if __name__ == "__main__":

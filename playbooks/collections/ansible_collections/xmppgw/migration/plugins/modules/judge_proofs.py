@@ -7,10 +7,16 @@ DOCUMENTATION = r"""
 module: judge_proofs
 short_description: Judge what the partners answered to our edges
 description:
-  - A partner that only takes dialback cannot verify us before DNS names us; that is unproved, not a failure.
+  - A partner that takes dialback cannot verify us before it is switched; that is unproved, not a failure.
+  - A C(proof_exception) of the federation document stands in for a proof and is journalled with its owner.
 options:
   results:
-    description: Results of the control command C(connect), one for each edge and partner.
+    description: Results of C(prove_partners), looped over the edges with C(federation_edge).
+    type: list
+    elements: dict
+    required: true
+  partners:
+    description: The partners asked. Keys domain, dialback, allowed, fingerprint, exception.
     type: list
     elements: dict
     required: true
@@ -19,20 +25,29 @@ options:
     type: list
     elements: str
     default: []
-  dns_points_here:
-    description: Whether the SRV records name our edges, so that dialback has to succeed.
+  at_switch:
+    description: Whether these partners are in phase C(gateway), so that dialback has to succeed.
     type: bool
     default: false
+  required:
+    description: Fail if a partner could not be proved. Otherwise only say so.
+    type: bool
+    default: true
 author: The xmppgw developers
 """
 EXAMPLES = r"""
 - name: Judge the answers
   xmppgw.migration.judge_proofs:
     results: "{{ streams.results }}"
+    partners: "{{ partners }}"
 """
 RETURN = r"""
 bodies:
   description: Records for the journal.
+  type: raw
+  returned: success
+verdicts:
+  description: For each partner, outcome, why, good, reached, edge.
   type: raw
   returned: success
 """

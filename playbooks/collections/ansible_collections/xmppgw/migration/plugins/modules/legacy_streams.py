@@ -1,29 +1,30 @@
 #!/usr/bin/python
-"""Close one partner's streams at the legacy gateway gracefully, and wait until they are gone; or wait until they are
-back."""
+"""Close one partner's streams at the legacy gateway gracefully and see them gone; or only look."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: legacy_streams
-short_description: Drain or watch a partner's streams at the legacy gateway
+short_description: Drain or watch a partner's inbound streams at the legacy gateway
 description:
   - State C(drained) closes the inbound streams of the partner gracefully and waits until none is left.
-  - State C(present) waits until an inbound stream of the partner is there; it closes nothing.
+  - State C(gone) closes nothing and waits until none is left; C(present) waits until there is one.
   - Provider C(lab) uses Prosody's admin shell.
 options:
-  partner:
-    description: The partner's domain.
-    type: str
+  domains:
+    description: The partner's domains.
+    type: list
+    elements: str
     required: true
-  own_domain:
-    description: Our SIP domain.
-    type: str
+  own_domains:
+    description: Our SIP domains.
+    type: list
+    elements: str
     required: true
   state:
     description: What must hold in the end.
     type: str
-    choices: [drained, present]
+    choices: [drained, gone, present]
     required: true
   limit:
     description: Seconds to wait at most.
@@ -39,8 +40,8 @@ author: The xmppgw developers
 EXAMPLES = r"""
 - name: Drain one partner
   xmppgw.migration.legacy_streams:
-    partner: partner1.example
-    own_domain: corp.example
+    domains: [partner1.example]
+    own_domains: [corp.example]
     state: drained
 """
 RETURN = r"""
@@ -51,6 +52,10 @@ reached:
 closed:
   description: How many inbound streams were closed.
   type: int
+  returned: always
+left:
+  description: The pairs, "from to", that have an inbound stream in the end.
+  type: list
   returned: always
 waited_s:
   description: Seconds spent waiting.
@@ -63,7 +68,7 @@ import time  # noqa: E402
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import legacy  # noqa: E402
 
-POLL = 0.3
+POLL = 0.2
 """Seconds between two looks; one look costs the legacy gateway some 50 ms."""
 
 
@@ -71,31 +76,36 @@ def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "partner": {"type": "str", "required": True},
-            "own_domain": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["drained", "present"], "required": True},
+            "domains": {"type": "list", "elements": "str", "required": True},
+            "own_domains": {"type": "list", "elements": "str", "required": True},
+            "state": {"type": "str", "choices": ["drained", "gone", "present"], "required": True},
             "limit": {"type": "int", "default": 30},
             "provider": {"type": "str", "choices": ["lab"], "default": "lab"},
         },
         supports_check_mode=True,
     )
     wanted = module.params
-    partner, own, drain = wanted["partner"], wanted["own_domain"], wanted["state"] == "drained"
+    drain, present = wanted["state"] == "drained", wanted["state"] == "present"
     started = time.monotonic()
+
+    def look():
+        return legacy.inbound(legacy.streams(), wanted["domains"], wanted["own_domains"])
+
     try:
-        first = legacy.count(legacy.streams(), partner, own)
-        found = first
+        first = found = look()
         if drain and first and not module.check_mode:
-            legacy.close(partner, own)
-        while not module.check_mode and bool(found) == drain and time.monotonic() - started < wanted["limit"]:
+            legacy.close(first)
+            found = look()
+        while not module.check_mode and bool(found) != present and time.monotonic() - started < wanted["limit"]:
             time.sleep(POLL)
-            found = legacy.count(legacy.streams(), partner, own)
+            found = look()
     except legacy.LegacyError as problem:
         module.fail_json(msg=f"[migration-unreachable] {problem}", code="migration-unreachable")
     module.exit_json(
         changed=drain and bool(first),
-        reached=bool(found) != drain,
-        closed=first if drain else 0,
+        reached=bool(found) == present,
+        closed=len(first) if drain else 0,
+        left=[" ".join(pair) for pair in found],
         waited_s=round(time.monotonic() - started, 2),
     )
 

@@ -45,6 +45,39 @@ def question(server, name, kind):
     return {"server": server, "port": PORT, "message": base64.b64encode(query.to_wire()).decode()}
 
 
+def question_to_resolver(server, name, kind, *, checking_disabled=False):
+    """Return a packet that asks a resolver, and to say whether it validated the answer (RFC 6840 section 5.7)."""
+    flags = dns.flags.RD | dns.flags.AD | (dns.flags.CD if checking_disabled else 0)
+    query = dns.message.make_query(name, kind, flags=flags, want_dnssec=True)
+    return {"server": server, "port": PORT, "message": base64.b64encode(query.to_wire()).decode()}
+
+
+def question_for_signatures(server, name, kind):
+    """Return a packet that asks an authoritative server for an RRset with its signatures."""
+    query = dns.message.make_query(name, kind, flags=0, want_dnssec=True)
+    return {"server": server, "port": PORT, "message": base64.b64encode(query.to_wire()).decode()}
+
+
+def read_answer(answer, name, kind):
+    """Return {rcode, rrset, validated, signed} of any server's answer; raise DnsError where there is none."""
+    message = _decode(answer)
+    owner, wanted = dns.name.from_text(name), dns.rdatatype.from_text(kind)
+    found = next((rrset for rrset in message.answer if rrset.name == owner and rrset.rdtype == wanted), None)
+    signatures = [
+        rrset
+        for rrset in message.answer
+        if rrset.name == owner and rrset.rdtype == dns.rdatatype.RRSIG and rrset.covers == wanted
+    ]
+    return {
+        "rcode": dns.rcode.to_text(message.rcode()),
+        "rrset": None
+        if found is None
+        else {"ttl": found.ttl, "records": sorted(rdata.to_text().lower() for rdata in found)},
+        "validated": bool(message.flags & dns.flags.AD),
+        "signed": bool(signatures),
+    }
+
+
 def _decode(answer, **how):
     if "error" in answer:
         raise DnsError(answer["error"])

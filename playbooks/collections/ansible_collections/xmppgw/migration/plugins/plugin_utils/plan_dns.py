@@ -20,9 +20,15 @@ def planned(picture):
             srv_name(domain),
             picture.dns.rrset(domain),
             wanted_rrsets(picture, domain),
-            picture.history.step,
+            done_for(picture.history, domain),
         )
     ]
+
+
+def done_for(history, domain):
+    """Return the step that is done for one domain. One that became ours later (coexist) starts before its TTL."""
+    known = any(f"{step}/srv/{domain}" in history.before for step in (4, 6))
+    return history.step if known else min(history.step, 3)
 
 
 def wanted_rrsets(picture, domain):
@@ -34,9 +40,10 @@ def wanted_rrsets(picture, domain):
     ours = [
         value.lower() for record in plan.after if (record.name, record.type) == (name, "SRV") for value in record.values
     ]
-    ttl = picture.environment.federation.dns.ttl.migration
+    ttls = picture.environment.federation.dns.ttl
+    ttl = ttls.migration
     seen = picture.dns.rrset(domain)
-    after = rrsets.switched(seen, legacy, ours, ttl)
+    after = rrsets.switched(seen, legacy, ours, ttls.normal if picture.history.settled else ttl)
     # Where the new targets stand already, what stood before them is in the journal.
     journalled = picture.history.before.get(f"6/srv/{domain}") if seen and seen["records"] == after["records"] else None
     return {"lowered": rrsets.lowered(journalled or seen, legacy, ttl), "after": after}
@@ -51,3 +58,13 @@ def dns_actions(domain, name, seen, plan, done):
     words = {4: f"Lower the TTL of {name}", 6: f"Point {name} at the new edges"}
     for step, before, after in planner.staged(stages, seen, done):
         yield planner.action(step, "srv", domain, words[step], before, after)
+
+
+def settling(picture):
+    """Return the SRV RRsets that do not have their normal TTL yet, as they stand and as they will: zone after zone."""
+    normal = picture.environment.federation.dns.ttl.normal
+    return [
+        {"domain": domain, "name": srv_name(domain), "rrset": {**seen, "ttl": normal}, "expect": seen}
+        for domain in picture.environment.federation.own_domains
+        if (seen := picture.dns.rrset(domain)) and seen["ttl"] != normal
+    ]

@@ -1,86 +1,177 @@
-"""Plan, partners: what steps 5 and 6 do for each, and the line on each that a reviewer reads.
+"""What steps 5 and 6 do for partners: who is proved, who is switched and in which order, who stays and why.
 
-Called by whole_plan. Pure but for `planned` and `described`, which read the Picture.
+Used by the picture for the plan, by status, and by the actions of partner.yml. Pure: what was seen and what the journal
+says in, actions and descriptions out.
 """
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import dataclass, field
 
-from ansible_collections.xmppgw.migration.plugins.module_utils.chain import canonical
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner
-
-from xmppgw.federation import partner_outcome
+CANARY = "canary"
+"""The group that is switched first (`group` of a partner in the federation document)."""
 
 
-def planned(picture, *, dns_moves):
-    """Return the actions for all partners. `dns_moves`: whether step 6 changes an SRV RRset."""
-    routes = picture.platforms.tables("route")
-    return [
-        item
-        for partner in picture.environment.federation.partners
-        for item in partner_actions(
-            facts_of(partner),
-            {host: table.get(partner.domain) for host, table in routes.items()},
-            picture.history.proofs.get(partner.domain),
-            fingerprint(picture.environment, partner),
-            dns_moves=dns_moves,
+@dataclass(frozen=True)
+class Standing:
+    """Where one partner stands, as seen on the hosts and as the journal has it."""
+
+    routes: dict
+    """Platform to `legacy`, `target` or None: the next hop of its SIP route."""
+    phases: dict
+    """Edge to `legacy` or `gateway`; edges that do not answer are left out."""
+    spliced: int = 0
+    """Its connections that our edges join to the legacy gateway: its server follows DNS."""
+    record: dict = field(default_factory=dict)
+    """The latest `partner_switched` of the journal: state, reason, at, fingerprint."""
+    held: str | None = None
+    """Why it is held back, if it is."""
+    proof: dict | None = None
+    """The latest proof: outcome, why, fingerprint."""
+    relay: str | None = None
+    """What the legacy gateway said to a wrong key: `invalid`, something else, or None if it was not asked."""
+
+    @property
+    def routed(self):
+        """Whether every platform sends to us."""
+        return bool(self.routes) and set(self.routes.values()) == {"target"}
+
+    @property
+    def answered_here(self):
+        """Whether every edge that answers terminates its streams."""
+        return bool(self.phases) and set(self.phases.values()) == {"gateway"}
+
+    @property
+    def switched(self):
+        """Whether nothing is left to do for it."""
+        return self.routed and self.answered_here
+
+    @property
+    def touched(self):
+        """Whether anything of it is at our side, so that rollback has something to give back."""
+        return "target" in self.routes.values() or "gateway" in self.phases.values()
+
+
+def stays(standing, fingerprint, *, retry=False):
+    """Return why a partner is left with the legacy gateway by this run, or "".
+
+    One that could not be switched is tried again when its entry has changed, when its server was seen to follow DNS, or
+    when somebody asks for it (partner.yml): otherwise every run would close its streams once more.
+    """
+    if standing.held is not None:
+        return f"held: {standing.held}"
+    state = standing.record.get("state")
+    same_entry = standing.record.get("fingerprint") == fingerprint
+    if retry or state not in ("static?", "failed") or not same_entry or standing.switched:
+        return ""
+    if state == "static?" and standing.spliced:
+        return ""
+    return f"{state}: {standing.record.get('reason') or 'see the journal'}"
+
+
+def in_order(partners):
+    """Return partners (dictionaries with domain and group) as they are switched: canaries first, the others by name."""
+    return sorted(partners, key=lambda partner: (partner.get("group") != CANARY, partner["domain"]))
+
+
+def kinds_to_do(standing, fingerprint, *, before_dns, dns_moves, retry=False):
+    """Return the kinds of action, by step, that one partner still needs: [(5, "prove"), (6, "drain"), ...]."""
+    if stays(standing, fingerprint, retry=retry):
+        return []
+    needed = []
+    if not standing.routed and (standing.proof or {}).get("fingerprint") != fingerprint:
+        needed.append((5, "prove"))
+    if before_dns and not standing.routed:
+        needed.append((5, "route"))
+    if not standing.switched or dns_moves:
+        needed.append((6, "drain"))
+    if not standing.routed and not before_dns:
+        needed.append((6, "route"))
+    return needed
+
+
+def relay_words(partner, standing):
+    """Return what happens to messages for a dialback partner between its switch and its route, or "" for others."""
+    if standing.switched or not ({"T", "C"} & set(partner["allowed"])):
+        return ""
+    if standing.relay == "invalid":
+        return "keys of the legacy gateway are relayed"
+    if standing.relay is None:
+        return "relay of the legacy gateway's keys not checked yet (step 5 does)"
+    return f"outbound interrupted while it is switched: the legacy gateway's keys cannot be relayed ({standing.relay})"
+
+
+def switch_words(partner, standing, fingerprint):
+    """Return how and whether a partner is switched, as the plan's table says it."""
+    if standing.switched:
+        return "switched"
+    return stays(standing, fingerprint).partition(":")[0] or partner["switch"]
+
+
+def why_words(partner, standing, fingerprint):
+    """Return the plan's reason for a partner: outcome, what keeps it, what is noticed."""
+    words = [partner["rationale"]]
+    if not standing.switched:
+        words.append(stays(standing, fingerprint))
+        if partner["switch"] == "before_dns":
+            words.append("until step 6 its errors, receipts and pings arrive at the legacy gateway")
+    return "; ".join(word for word in words if word)
+
+
+DOINGS = ("hold", "release", "switch", "return")
+"""What playbooks/partner.yml does with one partner, a group, or all."""
+
+
+class PartnerRefusalError(Exception):
+    """What was asked for cannot be done; `code` is stable, the text says what to do."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def choose(partners, *, partner="", group=""):
+    """Return the partners (dictionaries with domain, domains, group) that were asked for, in switching order.
+
+    `partner` is one domain, `group` a group's name or `all`. Raises PartnerRefusalError unless exactly one is given and
+    names somebody.
+    """
+    if bool(partner) == bool(group):
+        raise PartnerRefusalError(
+            "migration-partner-choice", "Give either -e partner=DOMAIN or -e group=NAME (`all` for every partner)."
         )
-    ]
+    wanted = partner.strip().lower().rstrip(".")
+    chosen = [item for item in partners if (wanted in item["domains"] if partner else group in ("all", item["group"]))]
+    if chosen:
+        return in_order(chosen)
+    known = (
+        sorted(item["domain"] for item in partners) if partner else sorted({str(item["group"]) for item in partners})
+    )
+    what = f"{partner} is no partner" if partner else f"no partner is in the group {group}"
+    raise PartnerRefusalError(
+        "migration-partner-choice", f"{what} of the federation document; it has {', '.join(known)}."
+    )
 
 
-def described(picture):
-    """Return the plan's line on every partner."""
-    return [
-        describe_partner(facts_of(partner), picture.history.proofs.get(partner.domain))
-        for partner in picture.environment.federation.partners
-    ]
-
-
-def facts_of(partner):
-    """Return what the plan says of a partner from the document alone: domain, allowed, rationale."""
-    outcome = partner_outcome(partner.tls, partner.sasl, partner.dialback)
-    return {"domain": partner.domain, "allowed": outcome.letters.split(","), "rationale": outcome.rationale}
-
-
-def fingerprint(environment, partner):
-    """Return what an authentication proof rests on: the partner's entry and our edges' names."""
-    facts = {
-        "partner": partner.model_dump(mode="json"),
-        "edges": [edge.fqdn for edge in environment.federation.edges],
-    }
-    return hashlib.sha256(canonical(facts).encode()).hexdigest()
-
-
-def partner_actions(partner, routes, proof, wanted_fingerprint, *, dns_moves):
-    """Yield what steps 5 and 6 do for one partner. `routes`: pool -> `legacy`, `target` or None."""
-    domain = partner["domain"]
-    moved = set(routes.values()) == {"target"}
-    if not moved and (proof or {}).get("fingerprint") != wanted_fingerprint:
-        yield planner.action(
-            5, "prove", domain, f"Open and authenticate our stream to {domain}", "unproved", partner["allowed"]
+def may(do, *, step_6_done, decommissioned):
+    """Raise PartnerRefusalError if `do` cannot be done now."""
+    if do not in DOINGS:
+        raise PartnerRefusalError("migration-partner-choice", f"-e do= takes {', '.join(DOINGS)}; found {do!r}.")
+    if decommissioned and do != "switch":
+        raise PartnerRefusalError(
+            "migration-decommissioned", "The legacy gateway was decommissioned: nobody can be left with it any more."
         )
-    if not moved or dns_moves:
-        yield planner.action(
-            6,
-            "drain",
-            domain,
-            f"Close the streams of {domain} at the legacy gateway gracefully and see them arrive at our edge",
-            "legacy",
-            "gateway",
+    if do == "switch" and not step_6_done:
+        raise PartnerRefusalError(
+            "migration-partner-order",
+            "A partner is switched after step 6 has moved the SRV records. Run migrate.yml; who is held stays where it "
+            "is meanwhile.",
         )
-    if not moved:
-        before = sorted({route or "none" for route in routes.values()})
-        yield planner.action(6, "route", domain, f"Move the SIP route of {domain} to our pool", before[0], "target")
 
 
-def describe_partner(partner, proof):
-    """Return the plan's line on a partner: outcome proved or `unproved`, how it is switched, and why."""
-    outcome = (proof or {}).get("outcome", "unproved")
-    return {
-        "domain": partner["domain"],
-        "allowed": partner["allowed"],
-        "outcome": outcome,
-        "switch": "with_dns",
-        "why": partner["rationale"],
-    }
+def records_of(do, chosen, *, why):
+    """Return the journal's records that announce `do`. `chosen` carry domain and held."""
+    if do in ("hold", "return"):
+        return [{"event": "partner_held", "partner": item["domain"], "why": why} for item in chosen if not item["held"]]
+    return [{"event": "partner_released", "partner": item["domain"]} for item in chosen if item["held"]]

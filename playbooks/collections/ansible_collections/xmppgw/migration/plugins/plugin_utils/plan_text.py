@@ -97,7 +97,7 @@ def _tables(plan):
 
 def _partners(partners):
     """Return (headings, rows): the columns that every partner has, and those that some have."""
-    known = ("allowed", "outcome", "switch", "why", "support", "group", "arrives_elsewhere")
+    known = ("allowed", "outcome", "switch", "why", "relay", "support", "group", "arrives_elsewhere")
     columns = [name for name in known if any(partner.get(name) for partner in partners)]
     rows = [(partner["domain"], *(_words(partner.get(name)) for name in columns)) for partner in partners]
     return ("partner", *columns), rows

@@ -95,7 +95,8 @@ def digest(plan):
     ]
     content["accepted"] = sorted({item["code"] for item in plan.get("accepted", [])})
     content["partners"] = [
-        {key: value for key, value in partner.items() if key != "outcome"} for partner in plan["partners"]
+        {key: value for key, value in partner.items() if key not in ("outcome", "relay")}
+        for partner in plan["partners"]
     ]
     return hashlib.sha256(canonical(content).encode()).hexdigest()
 

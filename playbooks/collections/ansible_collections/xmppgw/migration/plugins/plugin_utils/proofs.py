@@ -1,6 +1,6 @@
-"""What an edge's attempt to authenticate at a partner proves.
+"""What an edge's attempt to authenticate at a partner proves, and what counts where it proves nothing.
 
-Used by the action `judge_proofs`. Pure: the edge's answers in, verdicts out.
+Used by the action `judge_proofs`. Pure: the edges' answers in, verdicts out.
 """
 
 from __future__ import annotations
@@ -8,29 +8,48 @@ from __future__ import annotations
 METHODS = {"S": "SASL EXTERNAL over TLS", "T": "dialback over TLS", "C": "dialback over TCP"}
 
 
-def judge(answer, partner, *, dns_points_here):
-    """Return {outcome, why, good} for one edge's answer to `connect`.
+def judge(answer, partner, *, at_switch):
+    """Return {outcome, why, good, reached} for one edge's answer to `connect`.
 
-    A partner that verifies us by dialback asks whoever DNS names. Before step 6 that is the legacy gateway, which
-    does not know our key, so a
-    dialback that fails then proves reachability and TLS, and nothing is wrong.
+    A partner that verifies us by dialback asks whoever DNS names, down a stream that may still end at the legacy
+    gateway. Before its phase is `gateway` (`at_switch` False) it therefore cannot prove us; that it was `reached` is
+    all that can be seen. A named exception of the document stands in for a proof, never for a method that is not
+    allowed.
     """
     outcome, reason = answer.get("outcome"), str(answer.get("reason") or "")
     if answer.get("ok") and outcome in METHODS:
         if outcome in partner["allowed"]:
-            return {"outcome": outcome, "why": f"proved: {METHODS[outcome]}", "good": True}
+            return _verdict(outcome, f"proved: {METHODS[outcome]}", good=True)
         allowed = ", ".join(partner["allowed"])
-        return {"outcome": "refused", "why": f"{METHODS[outcome]} came about, allowed is {allowed}", "good": False}
-    if partner["dialback"] and not dns_points_here and answer.get("stage") == "dialback":
-        return {
-            "outcome": "unproved",
-            "why": f"waits for DNS: {reason or 'the partner asked the legacy gateway'}",
-            "good": True,
-        }
-    return {"outcome": "failed", "why": reason or "the edge gave no reason", "good": False}
+        return _verdict("refused", f"{METHODS[outcome]} came about, allowed is {allowed}", good=False)
+    reached = answer.get("stage") == "dialback"
+    found = reason or "the edge gave no reason"
+    exception = partner.get("exception")
+    if exception:
+        why = f"excepted by {exception['by']}: {exception['reason']} (found: {found})"
+        return _verdict("excepted", why, good=True, reached=reached)
+    if partner["dialback"] and not at_switch:
+        why = f"waits for the switch: {reason or 'the partner asked the legacy gateway'}"
+        return _verdict("unproved", why, good=True, reached=reached)
+    return _verdict("failed", found, good=False, reached=reached)
+
+
+def _verdict(outcome, why, *, good, reached=True):
+    return {"outcome": outcome, "why": why, "good": good, "reached": reached}
 
 
 def worst(verdicts):
-    """Return the verdict that counts for a partner over all edges: a failure first, then unproved, then proved."""
-    rank = {"failed": 0, "refused": 0, "unproved": 1}
-    return min(verdicts, key=lambda verdict: (rank.get(verdict["outcome"], 2), verdict["outcome"]))
+    """Return the verdict that counts for a partner over all edges and domains: what went wrong first, proofs last."""
+    rank = {"failed": 0, "refused": 0, "excepted": 1, "unproved": 2}
+    return min(verdicts, key=lambda verdict: (rank.get(verdict["outcome"], 3), verdict["reached"], verdict["outcome"]))
+
+
+def judge_all(results, partners, *, at_switch):
+    """Return {domain: verdict} from the results of `prove_partners`, one for each edge. Verdicts carry their `edge`."""
+    by_domain = {partner["domain"]: partner for partner in partners}
+    found = {}
+    for edge, answers in results:
+        for item in answers:
+            verdict = judge(item["answer"], by_domain[item["partner"]], at_switch=at_switch)
+            found.setdefault(item["partner"], []).append({**verdict, "edge": edge, "local": item["local"]})
+    return {domain: worst(verdicts) for domain, verdicts in sorted(found.items())}

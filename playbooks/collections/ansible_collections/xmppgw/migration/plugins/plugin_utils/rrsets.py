@@ -42,6 +42,18 @@ def disagreements(name, by_server):
     ]
 
 
+def differences(expected, found):
+    """Return what somebody else changed, each in words: records added and removed, the TTL; empty if nothing."""
+    if expected is None or found is None:
+        return [] if expected == found else [f"expected {show(expected)}, found {show(found)}"]
+    added = sorted(set(found["records"]) - set(expected["records"]))
+    removed = sorted(set(expected["records"]) - set(found["records"]))
+    said = [f"added {record}" for record in added] + [f"removed {record}" for record in removed]
+    if expected["ttl"] != found["ttl"]:
+        said.append(f"TTL {expected['ttl']} became {found['ttl']}")
+    return said
+
+
 def show(rrset):
     """Return an RRset in one line."""
     return "nothing" if rrset is None else f"TTL {rrset['ttl']} {'; '.join(rrset['records'])}"

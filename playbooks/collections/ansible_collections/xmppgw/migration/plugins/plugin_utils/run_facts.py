@@ -11,7 +11,7 @@ import platform
 import time
 import uuid
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, plan_partners, plan_users, planner
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, plan_users, planner, seen_partners
 
 from xmppgw.federation import srv_name
 
@@ -70,17 +70,7 @@ def facts(picture, plan):
         "providers": {"homing": federation.homing.provider, "routes": federation.routes.provider},
         "rrsets": {str(step): rrsets_to_write(picture, plan, step) for step in (4, 6)},
         "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
-        "to_switch": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "drain"],
-        "to_prove": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "prove"],
-        "partners": [
-            {
-                "domain": partner.domain,
-                "dialback": partner.dialback,
-                "fingerprint": plan_partners.fingerprint(environment, partner),
-                "allowed": next(item["allowed"] for item in plan["partners"] if item["domain"] == partner.domain),
-            }
-            for partner in federation.partners
-        ],
+        **seen_partners.run_facts(picture, plan),
         "own_domains": list(federation.own_domains),
         "control": {
             "edge": "/run/xmppgw-edge/control.sock",
@@ -97,11 +87,13 @@ def rrsets_to_write(picture, plan, step):
     for domain in picture.environment.federation.own_domains:
         seen, wanted = picture.dns.rrset(domain), plan_dns.wanted_rrsets(picture, domain)
         rrset = planned[domain]["after"] if domain in planned else None
+        # What stands when the step begins: an earlier step of the same run may have changed it since it was seen.
+        expect = planned[domain]["before"] if domain in planned else seen
         unfinished = f"{step}/srv/{domain}" in picture.history.before and domain in picture.history.changing
         if rrset is None and unfinished and step not in picture.history.done:
             rrset = wanted["lowered"] if step == 4 else wanted["after"]
         if rrset is not None:
-            found.append({"domain": domain, "name": srv_name(domain), "rrset": rrset, "expect": seen})
+            found.append({"domain": domain, "name": srv_name(domain), "rrset": rrset, "expect": expect})
     return found
 
 
@@ -110,12 +102,8 @@ def undo_facts(picture):
     before = picture.history.before
     federation = picture.environment.federation
     seen = {domain: picture.dns.rrset(domain) for domain in federation.own_domains}
-    routes = {key.removeprefix("6/route/"): value for key, value in before.items() if key.startswith("6/route/")}
     return {
         "waves_back": plan_users.to_move_back(picture),
-        "routes_back": [
-            {"key": domain, "value": None if route == "none" else route} for domain, route in sorted(routes.items())
-        ],
         "rrsets_back": {
             str(step): [
                 {

@@ -159,6 +159,8 @@ def _partner(environment, seen, partner, state, plan):
         "state": (switched or {}).get("state", "legacy"),
         "phase": {edge: (_control(seen, edge, "phases").get("phases") or {}).get(domain) for edge in environment.edges},
         "since": (switched or {}).get("time"),
+        "reason": (switched or {}).get("reason", ""),
+        "held": state.history.held.get(domain) if state else None,
         "route": sorted({str(host["platform"]["route"].get(domain)) for host in seen.values() if host.get("platform")}),
         "inbound": {
             "edges": _summary(streams, "in", spliced=False),

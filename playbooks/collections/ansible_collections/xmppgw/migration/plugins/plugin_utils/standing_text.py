@@ -35,6 +35,10 @@ def _partner(partner):
     """Return the lines of one partner: where it stands, then both directions."""
     since = f" since {partner['since']}" if partner["since"] else ""
     head = f"  partner   {partner['domain']}: {partner['state']}{since}"
+    if partner.get("reason"):
+        head += f" ({partner['reason']})"
+    if partner.get("held") is not None:
+        head += f", held: {partner['held']}"
     if partner["outcome"]:
         head += f", {partner['outcome']}"
     phases = [

@@ -66,7 +66,11 @@ def kind_of(document, host):
 def stages_of_settings(document, host, kind):
     """Return {step: settings} of the daemon's configuration: what it may know from which step on (R1, R5)."""
     if kind == "edge":
-        return {step: edge_settings(document, host, federation_enabled=step >= 5) for step in (2, 5)}
+        # With the legacy gateway connected, every partner is joined to it until it is switched; 7: decommissioned.
+        return {
+            step: edge_settings(document, host, federation_enabled=step >= 5, legacy_connected=step < 7)
+            for step in (2, 5, 7)
+        }
     return {
         step: front_end_settings(document, host, policy_enabled=step >= 4, federation_enabled=step >= 5)
         for step in (1, 4, 5)

@@ -9,9 +9,9 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     plan_certificates,
     plan_dns,
     plan_hosts,
-    plan_partners,
     plan_users,
     planner,
+    seen_partners,
 )
 
 
@@ -23,11 +23,11 @@ def plan_of(picture, until=6):
         *plan_certificates.planned(picture),
         *plan_users.planned(picture),
         *dns,
-        *plan_partners.planned(picture, dns_moves=any(item["step"] == 6 for item in dns)),
+        *seen_partners.planned(picture, dns_moves=any(item["step"] == 6 for item in dns)),
     ]
     return planner.assemble(
         [item for item in actions if item["step"] <= until],
-        plan_partners.described(picture),
+        seen_partners.lines(picture),
         scenario=picture.environment.federation.scenario.value,
         until=until,
     )

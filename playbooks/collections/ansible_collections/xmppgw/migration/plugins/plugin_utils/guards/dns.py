@@ -18,7 +18,7 @@ class Dns:
     seconds_until_forgotten: float = 0.0
     """How long the world may still remember the SRV RRset with its old TTL."""
     ttl_lowered: bool = True
-    """True if every SRV RRset is served with the migration's TTL everywhere."""
+    """True if every SRV RRset is served with the migration's TTL everywhere, or has its normal one back."""
     disagreement: list = field(default_factory=list)
     """Sentences on authoritative servers that do not say the same."""
     missing_addresses: list = field(default_factory=list)
@@ -34,7 +34,9 @@ def read(picture):
     federation, lowered = picture.environment.federation, picture.environment.federation.dns.ttl.migration
     return Dns(
         seconds_until_forgotten=picture.seconds_until_forgotten(picture.now),
-        ttl_lowered=all(
+        # After step 6 the normal TTL may have been given back (settle_dns.yml); a late partner needs no low one.
+        ttl_lowered=picture.history.settled
+        or all(
             rrset is not None and rrset["ttl"] <= lowered
             for domain in federation.own_domains
             for rrset in picture.dns.rrsets[domain].values()

@@ -1,0 +1,56 @@
+"""Decide whether the legacy gateway may go: only with nothing left on it, and only if somebody says so in so many
+words."""
+
+from __future__ import annotations
+
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import DECOMMISSION
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import farewell, planner, run_facts, whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
+
+from xmppgw.federation import ports
+
+
+class ActionModule(MigrationAction):
+    """See modules/decommission_plan.py."""
+
+    def act(self, args, task_vars):
+        """Return the run's facts, or refuse with everything that is left."""
+        picture = self.picture(task_vars)
+        picture.environment.check_inventory()
+        left = [] if picture.history.decommissioned else farewell.remaining(picture)
+        if left:
+            return {
+                "failed": True,
+                "code": "migration-decommission",
+                "left": left,
+                "msg": "[migration-decommission] The legacy gateway is still needed:\n    "
+                + "\n    ".join(left)
+                + "\n    now:   move what is named here (partner.yml -e do=switch, migrate.yml); a partner with our "
+                "old host in its configuration has to change that.",
+            }
+        if str(args.get("point_of_no_return") or "") != farewell.ACCEPTED:
+            return {
+                "failed": True,
+                "code": "migration-decommission",
+                "msg": "[migration-decommission] Nothing is left on the legacy gateway. Decommissioning cannot be "
+                "taken back: no rollback after it.\n    now:   run again with -e point_of_no_return=accepted",
+            }
+        nothing = {
+            **whole_plan.plan_of(picture),
+            "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],
+        }
+        return {
+            "changed": False,
+            "plan": nothing,
+            "digest": "",
+            "pending": {},
+            "undo": {},
+            "notes": [],
+            "held": {},
+            "accept": {"codes": [], "why": ""},
+            "run": run_facts.who_runs(picture, "decommission"),
+            "stage": DECOMMISSION,
+            "done_before": picture.history.decommissioned,
+            "ports": farewell.ports_to_close(ports(picture.environment.document)),
+            **run_facts.facts(picture, nothing),
+        }

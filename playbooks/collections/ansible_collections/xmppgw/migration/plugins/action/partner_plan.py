@@ -1,0 +1,76 @@
+"""Decide what a run of partner.yml does: with whom, whether it may, and what the journal is told before."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ansible.utils.display import Display
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    plan_partners,
+    planner,
+    run_facts,
+    seen_partners,
+    whole_plan,
+)
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
+
+display = Display()
+
+
+class ActionModule(MigrationAction):
+    """See modules/partner_plan.py."""
+
+    def act(self, args, task_vars):
+        """Return the run's facts, as the action `plan` does, with `chosen`, `announce`, `to_switch`, `to_return`."""
+        picture = self.picture(task_vars)
+        picture.environment.check_inventory()
+        try:
+            return self.decide(picture, args)
+        except plan_partners.PartnerRefusalError as refusal:
+            return {"failed": True, "code": refusal.code, "msg": f"[{refusal.code}] {refusal.text}"}
+
+    def decide(self, picture, args):
+        """Choose and plan; raise PartnerRefusalError."""
+        do, history = str(args["do"]), picture.history
+        plan_partners.may(do, step_6_done=6 in history.done, decommissioned=history.decommissioned)
+        nothing = {
+            **whole_plan.plan_of(picture),
+            "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],
+        }
+        facts = run_facts.facts(picture, nothing)
+        chosen = plan_partners.choose(
+            facts["partners"], partner=str(args.get("partner") or ""), group=str(args.get("group") or "")
+        )
+        run = run_facts.who_runs(picture, f"partner {do}")
+        announce = plan_partners.records_of(do, chosen, why=str(args.get("why") or f"{do} by {run['who']}"))
+        switching = []
+        if do == "switch":
+            switching = [item for item in chosen if not item["switched"]]
+            actions = [action for item in switching for action in self.actions(picture, item)]
+            announce.append({"event": "step_opened", "digest": "", "actions": actions})
+        for item in chosen:
+            display.display(f"  {do}: {item['domain']}")
+        return {
+            "changed": False,
+            "plan": nothing,
+            "digest": "",
+            "pending": {},
+            "undo": {},
+            "notes": [],
+            "held": {},
+            "accept": {"codes": [], "why": ""},
+            "run": run,
+            **facts,
+            "chosen": [item["domain"] for item in chosen],
+            "announce": announce,
+            "to_switch": switching,
+            "to_return": [item for item in chosen if item["touched"]] if do == "return" else [],
+        }
+
+    def actions(self, picture, item):
+        """Return what switching one partner does, for the journal: rollback finds there what stood before."""
+        partner = next(p for p in picture.environment.federation.partners if p.domain == item["domain"])
+        here = seen_partners.standing(picture, partner)
+        released = dataclasses.replace(here, held=None)
+        actions = seen_partners.actions_of(item, released, dns_moves=True, retry=True)
+        return [action for action in actions if action["step"] == 6]

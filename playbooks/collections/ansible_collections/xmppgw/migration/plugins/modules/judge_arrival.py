@@ -1,0 +1,53 @@
+#!/usr/bin/python
+"""Documentation of an action plug-in: it runs on the controller, so nothing here is ever sent to a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: judge_arrival
+short_description: Judge whether a partner's server has come to our edges
+description: [Puts together what the edges and the legacy gateway showed after the partner's stream was closed.]
+options:
+  domains:
+    description: The partner's domains.
+    type: list
+    elements: str
+    required: true
+  edges:
+    description: Results of C(gateway_control) with the command C(streams), one for each edge.
+    type: list
+    elements: dict
+    required: true
+  closed:
+    description: How many inbound streams the legacy gateway closed.
+    type: int
+    required: true
+  left:
+    description: Pairs that have an inbound stream at the legacy gateway now.
+    type: list
+    elements: str
+    required: true
+  seconds:
+    description: How long was waited for the partner.
+    type: float
+    default: 0
+author: The xmppgw developers
+"""
+EXAMPLES = r"""
+- name: Judge the arrival
+  xmppgw.migration.judge_arrival:
+    domains: [partner1.example]
+    edges: "{{ arrived.results }}"
+    closed: 1
+    left: []
+"""
+RETURN = r"""
+state:
+  description: C(here) or C(static?).
+  type: str
+  returned: success
+reason:
+  description: Why it is not here.
+  type: str
+  returned: success
+"""

@@ -1,0 +1,34 @@
+"""How an SRV RRset is changed: the interface, and who implements it.
+
+Used by the action `dns_rrset`, which looks before and reads back after; a provider only brings the change about. To add
+one, write a class with the three members of `Provider` in a file of its own and list it in PROVIDERS
+(docs/dns-providers.md).
+"""
+
+from __future__ import annotations
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_manual, dns_rfc2136
+
+PROVIDERS = {"rfc2136": dns_rfc2136.Rfc2136, "manual": dns_manual.Manual}
+"""Value of `dns.provider` in the federation document to the class. It is made with (dns, world)."""
+
+
+class ProviderError(Exception):
+    """The document names a provider that this version does not have."""
+
+    code = "migration-dns-provider"
+
+
+def provider_of(dns, world):
+    """Return the provider that the document names; raise ProviderError.
+
+    `dns` is the document's part; `world` has `look(server, zone, name)`, `exchange(packets)`, `secret(name)` and
+    `say(line)`.
+    """
+    known = PROVIDERS.get(dns.provider)
+    if known is None:
+        raise ProviderError(
+            f"this version has no DNS provider {dns.provider!r}; it has {', '.join(sorted(PROVIDERS))}. With `manual` "
+            f"the records are printed for you to set."
+        )
+    return known(dns, world)

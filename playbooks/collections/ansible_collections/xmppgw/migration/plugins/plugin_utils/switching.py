@@ -1,0 +1,23 @@
+"""How the switch of one partner went, judged from what was seen at our edges and at the legacy gateway.
+
+Used by the action `judge_arrival`. Pure: observations in, a verdict out.
+"""
+
+from __future__ import annotations
+
+
+def arrival(*, inbound, closed, left, seconds):
+    """Return {state, reason}: `here`, `static?` or `failed`.
+
+    `inbound`: streams of the partner that end at our edges. `closed`: how many the legacy gateway closed before.
+    `left`: pairs, "from to", that the legacy gateway still has (or has again) although the edges answer for the
+    partner: its server does not follow DNS. `seconds`: how long was waited.
+    """
+    if left:
+        what = f"is at the legacy gateway again ({'; '.join(left)}) although DNS and every edge say otherwise"
+        return {"state": "static?", "reason": f"{what}; it may have our old host in its configuration"}
+    if inbound:
+        return {"state": "here", "reason": ""}
+    if closed:
+        return {"state": "static?", "reason": f"its stream was closed and did not come back within {seconds} s"}
+    return {"state": "static?", "reason": f"it had no stream at the legacy gateway and opened none within {seconds} s"}
