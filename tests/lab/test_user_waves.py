@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.lab.conftest import ROOT, Walk
-from tests.lab.servers_stand_ins.stand_ins import Lab
+from tests.lab.conftest import ROOT, Walk, a_walk
 
 pytestmark = pytest.mark.lab
 
@@ -25,16 +24,9 @@ AWAITED = 6
 
 
 @pytest.fixture(scope="module")
-def waves(tmp_path_factory: pytest.TempPathFactory, walk_prerequisites: None) -> Iterator[Walk]:
-    lab = Lab(tmp_path_factory.mktemp("waves"), "waveslab")
-    try:
-        walk = Walk(lab, tmp_path_factory.mktemp("waves-out"))
-        up = walk.up()
-        assert up.returncode == 0, f"the lab did not come up:\n{up.stdout}{up.stderr}"
+def waves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    with a_walk(tmp_path_factory, "waveslab") as walk:
         yield walk
-    finally:
-        down = lab.program("lab_provider.down")
-        assert down.returncode == 0, f"the lab left something behind:\n{down.stdout}{down.stderr}"
 
 
 def document(waves: Walk, provider: str, size: int) -> str:
