@@ -54,7 +54,6 @@ def facts(picture, plan):
     # The target's table first: until the legacy pool's follows, it still delivers to the user itself. The other way
     # round the two could send a message to each other.
     homes = environment.homes
-    allowed = {item["domain"]: item["allowed"] for item in plan["partners"]}
     target_first = sorted(platforms, key=lambda host: (host != homes["target"], host))
     return {
         "journal": {"authority": environment.authority, "copy": environment.copy},
@@ -71,21 +70,7 @@ def facts(picture, plan):
         "providers": {"homing": federation.homing.provider, "routes": federation.routes.provider},
         "rrsets": {str(step): rrsets_to_write(picture, plan, step) for step in (4, 6)},
         "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
-<<<<<<< HEAD
         **seen_partners.run_facts(picture, plan),
-=======
-        "to_switch": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "drain"],
-        "to_prove": [item["subject"] for item in planner.all_actions(plan) if item["kind"] == "prove"],
-        "partners": [
-            {
-                "domain": partner.domain,
-                "dialback": partner.dialback,
-                "fingerprint": plan_partners.fingerprint(environment, partner),
-                "allowed": allowed[partner.domain],
-            }
-            for partner in federation.partners
-        ],
->>>>>>> 4f459a5 (Document who moves users and routes; try a management host's part with a stand-in; look partners up once)
         "own_domains": list(federation.own_domains),
         "control": {
             "edge": "/run/xmppgw-edge/control.sock",
