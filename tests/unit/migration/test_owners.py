@@ -1,0 +1,50 @@
+"""A SIP domain that becomes ours after the migration was done: its records follow first, its users then."""
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import whole_plan
+
+
+@pytest.fixture
+def changed_owner(world):
+    """branch.example was migrated beside the legacy gateway; now the document gives us corp.example too."""
+    world.coexist()
+    for table in world.homing.values():
+        table["grace@branch.example"] = "pool-target"
+    for server in ("203.0.113.53", "203.0.113.54"):
+        world.srv[server, "branch.example"] = (3, ["10 10 5269 edge1.corp.example."])
+    moved = {"id": "6/srv/branch.example", "kind": "srv", "subject": "branch.example", "before": None, "after": {}}
+    world.journal({"event": "step_opened", "step": 6, "digest": "d", "actions": [moved]})
+    world.steps_done(1, 2, 3, 4, 5, 6)
+    world.federation["scenario"] = "replace"
+    for domain in world.federation["sip_domains"]:
+        domain["owner"] = "gateway"
+    return world
+
+
+def subjects(world, kind):
+    return [
+        (step["number"], item["subject"])
+        for step in whole_plan.plan_of(world.picture())["steps"]
+        for item in step["actions"]
+        if item["kind"] == kind
+    ]
+
+
+def test_its_records_go_through_both_stages_and_its_users_wait(changed_owner):
+    assert subjects(changed_owner, "srv") == [(4, "corp.example"), (6, "corp.example")]
+    assert subjects(changed_owner, "homing") == []
+    environment = changed_owner.picture().environment
+    assert environment.stays("alice@corp.example")
+    assert not environment.stays("grace@branch.example")
+
+
+def test_once_its_records_lead_to_us_its_users_follow(changed_owner):
+    for server in ("203.0.113.53", "203.0.113.54"):
+        changed_owner.srv[server, "corp.example"] = (3, ["10 10 5269 edge1.corp.example."])
+    assert not changed_owner.picture().environment.stays("alice@corp.example")
+    assert [step for step, _wave in subjects(changed_owner, "homing")] == [3]
+
+
+def test_in_the_first_migration_users_move_before_the_records(world):
+    assert not world.picture().environment.stays("alice@corp.example")
+    assert subjects(world, "homing")
