@@ -7,11 +7,21 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.benchmarks import codec, measure, path, users
+from tests.benchmarks import codec, measure, path, planning, users
 from tests.benchmarks.measure import Measurement
 
+from xmppgw.cli.documents import examine
 from xmppgw.edge.settings import decode_edge_settings
 from xmppgw.frontend.settings import decode_front_end_settings
+
+
+def test_the_large_environment_is_one_that_can_be_planned(tmp_path: Path) -> None:
+    examination, population = examine(planning.write_environment(tmp_path, partners=30, users=100))
+    assert examination.problems == ()
+    assert examination.document is not None
+    assert len(examination.document.federation.partners) == 30
+    assert population is not None
+    assert (population.total, population.to_move, population.with_xmpp) == (100, 100, 100)
 
 
 def test_every_codec_benchmark_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from xmppgw.federation import Document
 from xmppgw.federation.model import ExceptionReason, Federation, NamedAccessPolicy
@@ -42,42 +43,52 @@ def export_path(path: Path, document: Document) -> Path | None:
     return None if name is None else path.parent / name
 
 
+class _Alike(NamedTuple):
+    """All that the counts depend on: users who are alike in it are counted together."""
+
+    domain: str
+    pool: str
+    policy: str
+    site: str
+    enabled: bool
+    hosting: str
+    survivable_branch: bool
+    blank_name: bool
+    excepted: bool
+
+
 def count_users(export: Path, document: Document) -> Population:
     """The counts; raises UsersProblem (`xmppgw.policy.users`) where the table cannot be used."""
     federation = document.federation
-    legacy_pool = federation.legacy.pool if federation.legacy is not None else None
-    all_domains = {domain.name for domain in federation.sip_domains}
-    own_domains = set(federation.own_domains)
     staying = {e.user for e in federation.users.exceptions if e.reason is not ExceptionReason.INTERRUPTION}
-    allowed = _allowance(federation)
-    counts: Counter[str] = Counter()
+    numbers: Counter[_Alike] = Counter()
+    one_of: dict[_Alike, User] = {}
     for user in read_users(export):
-        domain = user.user.rpartition("@")[2]
-        pool = user.pool.lower()
-        counts["total"] += 1
-        counts["to_move"] += pool == legacy_pool and domain in own_domains and user.user not in staying
-        counts["on_target_pool"] += pool == federation.target.pool
-        counts["with_xmpp"] += allowed(user)
-        counts["in_cloud"] += user.hosting == "cloud"
-        counts["disabled"] += not user.enabled
-        counts["survivable_branch"] += user.survivable_branch
-        counts["blank_names"] += user.blank_name
-        counts["of_foreign_domains"] += domain not in all_domains
-    return Population(**{name: counts[name] for name in Population.__slots__})
+        alike = _Alike(
+            user.user.rpartition("@")[2], user.pool, user.policy, user.site, user.enabled, user.hosting,
+            user.survivable_branch, user.blank_name, user.user in staying,
+        )  # fmt: skip
+        numbers[alike] += 1
+        one_of.setdefault(alike, user)
 
-
-def _allowance(federation: Federation) -> Callable[[User], bool]:
-    """Whether a user may use XMPP; decided once for all users who are alike."""
+    legacy_pool = federation.legacy.pool if federation.legacy is not None else None
+    all_domains, own_domains = {domain.name for domain in federation.sip_domains}, set(federation.own_domains)
     policies = _policies(federation)
-    decided: dict[tuple[object, ...], bool] = {}
 
-    def allowed(user: User) -> bool:
-        alike = (user.policy, user.site, user.enabled, user.hosting, user.survivable_branch)
-        if alike not in decided:
-            decided[alike] = effective(policies, user, user.user).allowed
-        return decided[alike]
+    def count(holds: Callable[[_Alike], bool]) -> int:
+        return sum(number for alike, number in numbers.items() if holds(alike))
 
-    return allowed
+    return Population(
+        total=numbers.total(),
+        to_move=count(lambda u: u.pool.lower() == legacy_pool and u.domain in own_domains and not u.excepted),
+        on_target_pool=count(lambda u: u.pool.lower() == federation.target.pool),
+        with_xmpp=count(lambda u: effective(policies, one_of[u], one_of[u].user).allowed),
+        in_cloud=count(lambda u: u.hosting == "cloud"),
+        disabled=count(lambda u: not u.enabled),
+        survivable_branch=count(lambda u: u.survivable_branch),
+        blank_names=count(lambda u: u.blank_name),
+        of_foreign_domains=count(lambda u: u.domain not in all_domains),
+    )
 
 
 def _policies(federation: Federation) -> Policies:

@@ -109,7 +109,8 @@ def group_name(value: str) -> str:
 def https_address(value: str) -> str:
     """The URL of a service over HTTPS, without user, query and fragment."""
     match = re.fullmatch(r"https://([^/?#@\s:]+)(:[0-9]{1,5})?(/[!-~]*)?", value)
-    if match is None or any(mark in value for mark in "?#@"):
+    port = int(match[2][1:]) if match and match[2] else 443
+    if match is None or any(mark in value for mark in "?#@") or not 0 < port < 65536:
         raise _wrong_text("expected an address like https://ca.example/directory")
     domain_name(match[1])
     return value

@@ -87,7 +87,9 @@ class JsonText:
             raise StreamedJsonError(reason, self.line) from None
         if end - self._at > LONGEST_ITEM:
             raise StreamedJsonError(f"one item is longer than {LONGEST_ITEM} characters", self.line)
-        if _deeper(value, DEEPEST):
+        # Most items have fewer brackets than levels are allowed: nothing to walk through then.
+        brackets = self._text.count("[", self._at, end) + self._text.count("{", self._at, end)
+        if brackets > DEEPEST and _deeper(value, DEEPEST):
             raise StreamedJsonError(f"nested more than {DEEPEST} levels deep", self.line)
         self._at = end
         result: Json = value
