@@ -67,7 +67,11 @@ def facts(picture, plan):
         "before": picture.history.before,
         "homes": homes,
         "waves": plan_users.to_move(picture),
-        "providers": {"homing": federation.homing.provider, "routes": federation.routes.provider},
+        "providers": {
+            "homing": federation.homing.provider,
+            "routes": federation.routes.provider,
+            "drain": federation.drain.provider,
+        },
         "rrsets": {str(step): rrsets_to_write(picture, plan, step) for step in (4, 6)},
         "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
         **seen_partners.run_facts(picture, plan),
