@@ -19,11 +19,12 @@ class ActionModule(MigrationAction):
         """Return {body}."""
         domain, state, reason = str(args["partner"]), str(args["state"]), str(args.get("reason") or "")
         now = time.time()
-        began = float(args.get("began") or now)
+        seconds = round(now - float(args["began"]), 2) if args.get("began") else None
         body = {"event": "partner_switched", "partner": domain, "state": state, "reason": reason, "at": round(now, 3)}
         if args.get("fingerprint"):
             body["fingerprint"] = str(args["fingerprint"])
-        steps_file.write("partner_switched", partner=domain, state=state, reason=reason, seconds=round(now - began, 2))
-        words = f"      {domain}: {state}{f' ({reason})' if reason else ''}, {now - began:.1f} s"
+        steps_file.write("partner_switched", partner=domain, state=state, reason=reason, seconds=seconds)
+        took = "" if seconds is None else f", {seconds:.1f} s"
+        words = f"      {domain}: {state}{f' ({reason})' if reason else ''}{took}"
         display.display(words, color=COLOURS.get(state, "yellow"))
         return {"changed": False, "body": body}
