@@ -22,6 +22,7 @@ from pathlib import Path
 
 POLL = 0.02
 """Seconds between two looks at the steps file: a task takes ten times as long."""
+ENDED = "the playbook came to its end with status"
 RARE = 12
 """With a seed, one boundary in so many is used."""
 
@@ -72,6 +73,12 @@ def run(command: list[str], steps: Path, boundaries: Boundaries) -> int | None:
     return process.returncode
 
 
+def ended(status: int) -> int:
+    """Say so, for the probe has an exit status of its own."""
+    print(f"{ENDED} {status}", flush=True)
+    return status
+
+
 def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser()
@@ -85,10 +92,10 @@ def main() -> int:
     for _number in range(arguments.most):
         status = run(arguments.command, steps, boundaries)
         if status is not None:
-            return status
+            return ended(status)
         print(f"killed; {len(boundaries.used)} boundaries used", flush=True)
     if arguments.seed is not None:
-        return subprocess.run(arguments.command, check=False).returncode
+        return ended(subprocess.run(arguments.command, check=False).returncode)
     return 3
 
 

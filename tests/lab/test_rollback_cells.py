@@ -1,6 +1,6 @@
 """Rollback from every step to every earlier one, under traffic: nothing lost or doubled, and what stood stands again.
 
-Two cells belong to the normal suite; all 21 to `make test-all`, which goes on where it was stopped (out/test-all).
+All 21 belong to `make test-all`, which goes on where it was stopped (out/test-all).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pytest
 from tests.lab.conftest import Walk, assert_nothing_lost
 from tests.lab.ledger import Ledger, counts
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 CELLS = [(begin, end) for begin in range(6, 0, -1) for end in range(begin - 1, -1, -1)]
 SRV = "_xmpp-server._tcp.corp.example"
@@ -52,12 +52,6 @@ def walk_cell(walk: Walk, begin: int, end: int) -> dict:
     return report
 
 
-@pytest.mark.parametrize(("begin", "end"), [(6, 5), (6, 2)])
-def test_going_back_loses_nothing(there_and_back: Walk, begin: int, end: int) -> None:
-    walk_cell(there_and_back, begin, end)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(("begin", "end"), CELLS, ids=[f"{begin}-to-{end}" for begin, end in CELLS])
 def test_every_cell(there_and_back: Walk, begin: int, end: int) -> None:
     ledger, name = Ledger("rollback-cells"), f"{begin} to {end}"

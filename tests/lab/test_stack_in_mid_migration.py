@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.lab.conftest import LONGEST, Walk
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 SERVERS = {"dns1": "203.0.113.53", "dns2": "203.0.113.54"}
 
