@@ -1,7 +1,7 @@
 """The controller is killed (SIGKILL) at task boundaries; the next run finishes, and people notice nothing.
 
-A few boundaries, chosen by a seed, for a quick look; then every boundary of the migration and of the way back. All of it
-belongs to `make test-all`, which goes on where it was stopped (out/test-all).
+A few boundaries, chosen by a seed, for a quick look; then every boundary of the migration and of the way back. All
+belong to `make test-all`, which goes on where it was stopped (out/test-all).
 """
 
 from __future__ import annotations
