@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,8 @@ SERVER_PACKAGES = (
     "knot", "knot-dnsutils", "unbound", "python3-slixmpp", "python3-aiohttp", "sip-tester", "curl", "tcpdump",
     "sqlite3",
 )  # fmt: skip
+
+ACME_PACKAGES = ("pebble",)
 
 PLAIN_FINISH = """
 set -eu
@@ -111,7 +114,12 @@ class Recipe:
 
 PLAIN = Recipe("plain", PLAIN_PACKAGES, PLAIN_FINISH)
 SERVERS = Recipe("servers", SERVER_PACKAGES, SERVERS_FINISH, below=PLAIN)
-RECIPES = {recipe.name: recipe for recipe in (PLAIN, SERVERS)}
+ACME = Recipe("acme", ACME_PACKAGES, SERVERS_FINISH, below=PLAIN)
+RECIPES = {recipe.name: recipe for recipe in (PLAIN, SERVERS, ACME)}
+ALWAYS = ("plain", "servers")
+"""What every lab boots; `acme` is for the optional host of that name."""
+KEPT = 2
+"""Images of one recipe that stay in the cache: the present one, and the one before it."""
 
 
 def layers(recipe: Recipe, cache: Path) -> list[Path]:
@@ -122,7 +130,8 @@ def layers(recipe: Recipe, cache: Path) -> list[Path]:
         directory = cache / "images" / step.directory_name
         if not directory.is_dir():
             raise BakeError(
-                f"image {step.directory_name} is not in {cache / 'images'}: run `make lab-up` or the set-up"
+                f"image {step.directory_name} is not in {cache / 'images'}: run `make lab-up` or the set-up, "
+                f"or in pulumi/ `python -m lab_provider.image bake {recipe.name}`"
             )
         found.append(directory)
         step = step.below
@@ -149,7 +158,7 @@ def mirror_of_this_machine(apt: Path = Path("/etc/apt")) -> str:
     return plain_mirrors[0] if plain_mirrors else FALLBACK_MIRROR
 
 
-def bake(cache: Path, names: Sequence[str] = ("plain", "servers")) -> list[Path]:
+def bake(cache: Path, names: Sequence[str] = ALWAYS) -> list[Path]:
     """Make the named images if they are missing; returns their directories. Safe to kill and to run twice at once."""
     images = cache / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -159,6 +168,7 @@ def bake(cache: Path, names: Sequence[str] = ("plain", "servers")) -> list[Path]
             shutil.rmtree(leftover)
         for name in names:
             _bake_one(RECIPES[name], cache)
+        prune(images)
     return [images / RECIPES[name].directory_name for name in names]
 
 
@@ -184,6 +194,40 @@ def _bake_one(recipe: Recipe, cache: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(final.name)
     temporary.replace(current)
+
+
+def prune(images: Path) -> list[str]:
+    """Remove all but the newest images of each recipe; what a running host is made of stays. Returns what went."""
+    gone = []
+    for name in RECIPES:
+        current = images / f"current-{name}"
+        kept = current.resolve().name if current.exists() else ""
+        found = [path for path in images.glob(f"{name}-*") if re.fullmatch(rf"{name}-[0-9a-f]{{12}}", path.name)]
+        found.sort(key=lambda path: (path.name == kept, path.lstat().st_mtime), reverse=True)
+        old = [path for path in found[KEPT:] if not path.is_symlink()]
+        used = _mounted(old)
+        for path in old:
+            if path not in used:
+                # Out of sight first: half an image must not have the name of a whole one.
+                half = images / f".half-gone-{path.name}"
+                path.rename(half)
+                shutil.rmtree(half)
+                gone.append(path.name)
+    return sorted(gone)
+
+
+def _mounted(candidates: Sequence[Path]) -> set[Path]:
+    """Those that some process has below a mount, in whatever mount namespace."""
+    found: set[Path] = set()
+    if not candidates:
+        return found
+    for mounts in Path("/proc").glob("[0-9]*/mountinfo"):
+        try:
+            text = mounts.read_text(errors="replace")
+        except OSError:
+            continue
+        found |= {path for path in candidates if str(path) in text}
+    return found
 
 
 def _debootstrap(recipe: Recipe, root: Path, cache: Path, log: Path) -> None:
@@ -311,7 +355,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     bake_verb = verbs.add_parser("bake", help="make the images that are missing")
-    bake_verb.add_argument("names", nargs="*", metavar="NAME", help=f"of {sorted(RECIPES)}; default: all")
+    offered = f"of {sorted(RECIPES)}; default: {' '.join(ALWAYS)}"
+    bake_verb.add_argument("names", nargs="*", metavar="NAME", help=offered)
     path_verb = verbs.add_parser("path", help="print the directories of an image, topmost first")
     path_verb.add_argument("name", choices=RECIPES)
     enter_verb = verbs.add_parser("enter", help="run a command in a throw-away copy of an image")
@@ -323,7 +368,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.verb == "bake":
-            for directory in bake(chosen.cache, chosen.names or list(RECIPES)):
+            for directory in bake(chosen.cache, chosen.names or ALWAYS):
                 print(directory)
             return 0
         if chosen.verb == "path":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
@@ -17,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from xmppgw.federation import Document, DocumentProblems, load_document
 
 PLATFORMS = ("azure", "lab")
-KEYS = ("platform", "federation", "networks", "controller", "firewall", "hosts", "dns")
+KEYS = ("platform", "federation", "networks", "controller", "firewall", "hosts", "with", "legacy_gateway", "dns")
 HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,11}[a-z0-9]$")]
 
 
@@ -60,11 +61,15 @@ class ControllerConfig(_Strict):
 
 
 class HostConfig(_Strict):
-    """A host: image, inventory groups, IPv4 addresses by network (in this order; the first is where SSH answers)."""
+    """A host: image, inventory groups, IPv4 addresses by network (in this order; the first is where SSH answers).
 
-    image: Literal["plain", "servers"]
+    An optional one is made only if the stack asks for it by name (`with`).
+    """
+
+    image: Literal["plain", "servers", "acme"]
     groups: list[str] = Field(min_length=1)
     addresses: dict[str, list[ipaddress.IPv4Address]] = Field(min_length=1)
+    optional: bool = False
 
 
 def _as_several(value: object) -> object:
@@ -107,6 +112,8 @@ class StackConfig(_Strict):
     controller: ControllerConfig
     firewall: str
     hosts: dict[HostName, HostConfig]
+    legacy_gateway: Literal["both", "legacy_pool"] = "both"
+    """whom the old gateway serves: users of both pools, or only those who have not been moved"""
     dns: DnsConfig | None = None
 
     @model_validator(mode="after")
@@ -183,6 +190,28 @@ def sentences(wrong: ValidationError) -> list[str]:
     return found
 
 
+DOCUMENT = "XMPPGW_LAB_DOCUMENT"
+"""Another federation document for this lab; the inventory and the probe read the same variable."""
+
+CHOICES = {"with": "XMPPGW_LAB_WITH", "legacy_gateway": "XMPPGW_LAB_LEGACY_GATEWAY"}
+"""What a person, or a test, may choose for one lab without touching the stack's file."""
+
+
+def _choose_hosts(values: dict[str, object]) -> list[str]:
+    """Leave out the optional hosts that nobody asked for; say which names mean no optional host."""
+    wanted, hosts = values.pop("with", []), values.get("hosts")
+    if not isinstance(hosts, dict):
+        return []
+    if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
+        return [f"with: must be a list of optional hosts' names, found {wanted!r}"]
+    optional = {name for name, host in hosts.items() if isinstance(host, dict) and host.get("optional") is True}
+    values["hosts"] = {name: host for name, host in hosts.items() if name not in optional or name in wanted}
+    return [
+        f"with: {name} is no optional host; there are {', '.join(sorted(optional)) or 'none'}"
+        for name in sorted(set(wanted) - optional)
+    ]
+
+
 def stack_config(
     source: Source, stack: str, directory: str, environment: Mapping[str, str] = os.environ
 ) -> StackConfig:
@@ -193,11 +222,11 @@ def stack_config(
         text = source.get(key)
         if text is None:
             continue
-        if key in ("platform", "firewall"):
-            values[key] = text
+        if key in ("platform", "firewall", "legacy_gateway"):
+            values[key] = environment.get(CHOICES.get(key, "")) or text
         elif key == "federation":
             try:
-                values[key] = load_document(Path(directory, text))
+                values[key] = load_document(Path(environment.get(DOCUMENT) or Path(directory, text)))
             except DocumentProblems as wrong:
                 problems += [
                     f"federation: {problem.file}:{problem.line}: {problem.message}" for problem in wrong.problems
@@ -207,6 +236,9 @@ def stack_config(
                 values[key] = json.loads(text)
             except ValueError:
                 problems.append(f"{key}: must be a mapping")
+    if environment.get(CHOICES["with"]):
+        values["with"] = [name for name in re.split(r"[,\s]+", environment[CHOICES["with"]]) if name]
+    problems += _choose_hosts(values)
     try:
         config = StackConfig.model_validate(values)
     except ValidationError as wrong:

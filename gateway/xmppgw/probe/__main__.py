@@ -7,6 +7,7 @@ did not come to rest; 3 if the probe could not begin and the command was not run
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def main(arguments: list[str]) -> int:
     around = verbs.add_parser("around", help="run a command while people chat, and report what it cost them")
     around.add_argument("--output", default="out/lab", help="where report.{json,html,md} go")
     around.add_argument("--lab", default=".lab", help="the lab's own folder, with outputs.json")
-    around.add_argument("--document", default="inventories/lab/group_vars/all/federation.yml")
+    document = os.environ.get("XMPPGW_LAB_DOCUMENT") or "inventories/lab/group_vars/all/federation.yml"
+    around.add_argument("--document", default=document)
     around.add_argument("--limit", type=int, default=50_000, help="most messages per pair and direction")
     around.add_argument("--seconds", type=float, default=7200.0, help="longest time that people chat")
     around.add_argument("command", nargs="+", help="the command, after --")

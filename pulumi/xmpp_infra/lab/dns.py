@@ -6,6 +6,7 @@ import pulumi
 from pulumi import ResourceOptions
 
 from xmpp_infra.config import DnsConfig, StackConfig
+from xmpp_infra.lab import acme
 from xmpp_infra.lab.firewall import LabFirewall
 from xmpp_infra.lab.resources import Host, RecordSet, Zone
 from xmppgw.federation import records
@@ -25,6 +26,10 @@ def record_sets(config: StackConfig, dns: DnsConfig) -> dict[str, list[DnsRecord
                 found.setdefault((name, kind), DnsRecord(name, kind, dns.ttl, (value,)))
         for name, values in zone.services.items():
             found.setdefault((name, "SRV"), DnsRecord(name, "SRV", dns.ttl, tuple(sorted(values))))
+    for host in config.hosts.values():
+        if "authorities" in host.groups:
+            for kind, value in zip(("A", "AAAA"), config.both(next(iter(host.addresses.values()))[0]), strict=True):
+                found.setdefault((acme.NAME, kind), DnsRecord(acme.NAME, kind, dns.ttl, (value,)))
     by_zone: dict[str, list[DnsRecord]] = {name: [] for name in dns.zones}
     for row in sorted(found.values()):
         zone_name = max((name for name in dns.zones if f".{row.name}".endswith(f".{name}")), key=len, default=None)

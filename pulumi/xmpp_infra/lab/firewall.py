@@ -6,6 +6,7 @@ import pulumi
 from pulumi import ResourceOptions
 
 from xmpp_infra.config import StackConfig
+from xmpp_infra.lab import acme
 from xmpp_infra.lab.resources import FirewallRules, Host, RuleArgs
 from xmppgw.federation import ports
 from xmppgw.federation.ports import Endpoint, Zone
@@ -22,6 +23,13 @@ def rules(config: StackConfig) -> list[RuleArgs]:
         servers = sorted({config.dns.resolver, config.dns.primary, *config.dns.authoritative})
         addresses = [address for server in servers for address in config.both(server)]
         found += [_rule("DNS of every host", protocol, everywhere, addresses, 53) for protocol in ("tcp", "udp")]
+    for host in config.hosts.values():
+        if "authorities" in host.groups:
+            ends = [address for own in host.addresses.values() for one in own for address in config.both(one)]
+            found += [
+                _rule("the ACME authority", "tcp", everywhere, ends, port)
+                for port in (acme.DIRECTORY_PORT, acme.MANAGEMENT_PORT)
+            ]
     if config.federation is not None:
         for row in ports(config.federation):
             source, destination = (_addresses(end, networks, everywhere) for end in (row.source, row.destination))

@@ -8,7 +8,7 @@ from pulumi import ResourceOptions
 from lab_provider import firewall as firewall_rules
 from lab_provider import image
 from xmpp_infra.config import StackConfig
-from xmpp_infra.lab import people, servers
+from xmpp_infra.lab import acme, people, servers
 from xmpp_infra.lab.certificates import NOT_ON_STAND_INS, LabCertificates
 from xmpp_infra.lab.content import FileSpec, HostContent
 from xmpp_infra.lab.dns import record_sets
@@ -32,7 +32,9 @@ def content(config: StackConfig, host: str) -> HostContent:
     if host == config.firewall:
         rules = FileSpec(firewall_rules.BASE, mode=0o755)
         return own.merged_with(HostContent({"/etc/nftables.conf": rules}, units=("nftables.service",)))
-    own = own.merged_with(servers.content(host))
+    own = own.merged_with(servers.content(host, legacy_serves_all=config.legacy_gateway == "both"))
+    if "authorities" in config.hosts[host].groups:
+        own = own.merged_with(acme.content(config, host))
     return own.merged_with(people.content()) if "people" in config.hosts[host].groups else own
 
 

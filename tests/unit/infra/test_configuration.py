@@ -147,3 +147,24 @@ def test_every_host_has_content_without_a_secret_in_it(values: dict[str, Value])
     # Certificates are named once in the whole lab, since each is one file on the controller.
     names = [spec.name for carried in contents.values() for spec in carried.certificates]
     assert len(names) == len(set(names))
+
+
+def test_optional_hosts_are_made_where_they_are_asked_for(values: dict[str, Value]) -> None:
+    assert not {"edge2", "fe2", "acme"} & set(_parse(values).hosts)
+    chosen = stack_config(Source(values), "lab", str(PROGRAM), {"XMPPGW_LAB_WITH": "edge2, acme"})
+    assert {"edge2", "acme"} <= set(chosen.hosts)
+    assert "fe2" not in chosen.hosts
+    assert "pebble.service" in content(chosen, "acme").units
+    assert any(rule["ports"] == [14000] for rule in rules(chosen))
+    with pytest.raises(ConfigurationError, match="edge9 is no optional host"):
+        stack_config(Source(values), "lab", str(PROGRAM), {"XMPPGW_LAB_WITH": "edge9"})
+
+
+def test_the_old_gateway_may_serve_one_pool_only(values: dict[str, Value]) -> None:
+    mode = {"XMPPGW_LAB_LEGACY_GATEWAY": "legacy_pool"}
+    chosen = stack_config(Source(values), "lab", str(PROGRAM), mode)
+    path = "/etc/kamailio/kamailio.cfg"
+    assert "does not serve this pool" in content(chosen, "pool-target").files[path].content
+    assert "does not serve this pool" not in content(_parse(values), "pool-target").files[path].content
+    with pytest.raises(ConfigurationError, match="legacy_gateway"):
+        stack_config(Source(values), "lab", str(PROGRAM), {"XMPPGW_LAB_LEGACY_GATEWAY": "nobody"})

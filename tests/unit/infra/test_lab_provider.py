@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -211,3 +212,15 @@ def test_values_survive_the_way_through_property_values() -> None:
 def test_strictness_is_msgspecs() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"name": "x", "common_name": "y", "surplus": 1}, AuthorityInputs)
+
+
+def test_the_cache_keeps_the_present_image_and_the_one_before(tmp_path: Path) -> None:
+    names = [f"servers-{digit * 12}" for digit in "abcd"]
+    for age, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1000 + age, 1000 + age))
+    (tmp_path / "servers.log").touch()
+    # The present one is not the newest: somebody went back a commit.
+    (tmp_path / "current-servers").symlink_to(names[1])
+    assert image.prune(tmp_path) == [names[0], names[2]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current-servers", names[1], names[3], "servers.log"]
