@@ -120,8 +120,10 @@ def traffic(lab: Lab):
             process.kill()
             raise AssertionError(f"traffic did not begin: {first}{process.communicate()}")
         seen = Traffic()
-        yield seen
-        output, errors = process.communicate("stop\n", timeout=120)
+        try:
+            yield seen
+        finally:  # a block that failed must not leave its traffic to the next one
+            output, errors = process.communicate("stop\n", timeout=120)
         assert process.returncode == 0, f"traffic failed:\n{output}{errors}"
         seen.result.update(json.loads(output))
 
