@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -223,8 +223,8 @@ class _Probe:
 
     def _settle(self) -> Gateway | None:
         """Wait until the traffic rests on one gateway; None (with the reasons noted) if it does not in time."""
-        course = self._course()
-        expected, behind = expected_gateway(course), self._behind(course)
+        course, states = self._course(), self._story().states
+        expected, behind = expected_gateway(course, states), self._behind(course, states)
         where = f"the {expected.value} gateway" if expected else "one gateway"
         but = f" (but {', '.join(behind)}: the old one)" if behind else ""
         _say(f"done; watching until all traffic has come through {where} alone for {QUIET_S:.0f} s{but}")
@@ -246,9 +246,9 @@ class _Probe:
                 return None
             time.sleep(1.0)
 
-    def _behind(self, course: Course) -> list[str]:
+    def _behind(self, course: Course, states: Mapping[str, str]) -> list[str]:
         """The partners that the migration has left at the old gateway, sorted."""
-        states, whole = self._story().states, expected_gateway(course)
+        whole = expected_gateway(course, states)
         partners = sorted({flow.domain for flow in self._federation.partners})
         return [name for name in partners if expected_of(name, course, states) is not whole]
 
@@ -287,9 +287,8 @@ class _Probe:
             except LabError as error:
                 self._troubles.append(f"What people saw could not be collected: {error}")
         course = self._course()
-        expected = expected_gateway(course)
         story = self._story()
-        behind = self._behind(course)
+        expected, behind = expected_gateway(course, story.states), self._behind(course, story.states)
         made = report.build(
             classify(evidence.events, evidence.relayed, self._gateways, course.kills),
             course,

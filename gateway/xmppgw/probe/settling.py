@@ -33,14 +33,18 @@ SWITCHED = "gateway"
 """What the migration calls a partner that has moved to our gateway; any other state leaves it at the old one."""
 
 
-def expected_gateway(course: Course) -> Gateway | None:
-    """Where the traffic belongs after the command: ours once step 6 is done, the old one once it is taken back."""
-    states = {step.number: step.state for step in course.steps}
-    if states.get(6) == "done":
+def expected_gateway(course: Course, states: Mapping[str, str]) -> Gateway | None:
+    """Where the traffic belongs after the command: ours once step 6 is done, the old one once it is taken back.
+
+    A command that walked no step to either end (a restart, one partner's switch) leaves it where the partners stand by
+    the journal; None: nobody has been switched, and any one gateway will do.
+    """
+    walked = {step.number: step.state for step in course.steps}
+    if walked.get(6) == "done":
         return Gateway.TARGET
-    if "undone" in states.values():
+    if "undone" in walked.values():
         return Gateway.LEGACY
-    return None
+    return Gateway.TARGET if SWITCHED in _standing(course, states).values() else None
 
 
 def expected_of(partner: str, course: Course, states: Mapping[str, str]) -> Gateway | None:
@@ -48,11 +52,16 @@ def expected_of(partner: str, course: Course, states: Mapping[str, str]) -> Gate
 
     `states` are those of the journal; what the run itself has said since goes before them.
     """
-    whole = expected_gateway(course)
+    whole = expected_gateway(course, states)
     if whole is not Gateway.TARGET:
         return whole
-    said = {**states, **{switch.partner: switch.state for switch in course.switches}}
-    return whole if said.get(partner, SWITCHED) == SWITCHED else Gateway.LEGACY
+    standing = _standing(course, states)
+    otherwise = SWITCHED if {step.number: step.state for step in course.steps}.get(6) == "done" else ""
+    return whole if standing.get(partner, otherwise) == SWITCHED else Gateway.LEGACY
+
+
+def _standing(course: Course, states: Mapping[str, str]) -> dict[str, str]:
+    return {**states, **{switch.partner: switch.state for switch in course.switches}}
 
 
 def rest(

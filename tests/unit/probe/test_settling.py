@@ -7,7 +7,7 @@ from tests.unit.probe.story import GATEWAYS
 from xmppgw.probe.events import Relayed
 from xmppgw.probe.ledger import Gateway
 from xmppgw.probe.people import FlowStatus, Seen
-from xmppgw.probe.settling import expected_of, rest
+from xmppgw.probe.settling import expected_gateway, expected_of, rest
 from xmppgw.probe.steps import Course, Step, Switch
 
 NOW = 1000.0
@@ -52,3 +52,12 @@ def test_the_run_itself_knows_better_than_the_journal_of_before() -> None:
     assert expected == [Gateway.TARGET, Gateway.LEGACY, Gateway.TARGET]
     undone = Course((Step(6, "Update DNS", "undone"),), (), ())
     assert expected_of("one.example", undone, states) is Gateway.LEGACY
+
+
+def test_a_command_without_steps_leaves_every_partner_where_the_journal_says() -> None:
+    restarted = Course((Step(6, "Update DNS", "pending"),), (), ())
+    states = {"one.example": "gateway", "static.example": "static?"}
+    assert expected_gateway(restarted, states) is Gateway.TARGET
+    expected = [expected_of(f"{name}.example", restarted, states) for name in ("one", "static", "unheard")]
+    assert expected == [Gateway.TARGET, Gateway.LEGACY, Gateway.LEGACY]
+    assert expected_gateway(restarted, {"one.example": "legacy"}) is None
