@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xmppgw.federation import Document
-from xmppgw.federation.model import ExceptionReason, Federation, NamedAccessPolicy
-from xmppgw.policy.effective import Policies, Switches, effective
+from xmppgw.federation.model import ExceptionReason
+from xmppgw.policy.document import policies_of
+from xmppgw.policy.effective import effective
 from xmppgw.policy.users import User, read_users
 
 
@@ -73,7 +74,7 @@ def count_users(export: Path, document: Document) -> Population:
 
     legacy_pool = federation.legacy.pool if federation.legacy is not None else None
     all_domains, own_domains = {domain.name for domain in federation.sip_domains}, set(federation.own_domains)
-    policies = _policies(federation)
+    policies = policies_of(federation)
 
     def count(holds: Callable[[_Alike], bool]) -> int:
         return sum(number for alike, number in numbers.items() if holds(alike))
@@ -89,13 +90,3 @@ def count_users(export: Path, document: Document) -> Population:
         blank_names=count(lambda u: u.blank_name),
         of_foreign_domains=count(lambda u: u.domain not in all_domains),
     )
-
-
-def _policies(federation: Federation) -> Policies:
-    given = federation.access_policies
-
-    def named(policies: tuple[NamedAccessPolicy, ...]) -> dict[str, Switches]:
-        return {one.name: Switches(one.enable_federation_access, one.enable_xmpp_access) for one in policies}
-
-    everyone = Switches(given.global_.enable_federation_access, given.global_.enable_xmpp_access)
-    return Policies(everyone, named(given.sites), named(given.users), survivable_branch=given.survivable_branch)

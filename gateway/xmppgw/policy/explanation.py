@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from xmppgw.federation.model import Federation, Partner, PartnerType
 from xmppgw.federation.outcome import partner_outcome
-from xmppgw.policy.effective import Effective, Policies, Switches, effective, not_in_table
+from xmppgw.policy.document import policies_of
+from xmppgw.policy.effective import Effective, effective, not_in_table
 from xmppgw.policy.users import User
 
 
@@ -45,17 +46,6 @@ class Explanation:
     def allowed(self) -> bool:
         """Whether no gate is closed."""
         return all(gate.state is not State.CLOSED for gate in self.gates)
-
-
-def policies_of(federation: Federation) -> Policies:
-    """The document's access policies in the form that decides."""
-    described = federation.access_policies
-    return Policies(
-        Switches(described.global_.enable_federation_access, described.global_.enable_xmpp_access),
-        {each.name: Switches(each.enable_federation_access, each.enable_xmpp_access) for each in described.sites},
-        {each.name: Switches(each.enable_federation_access, each.enable_xmpp_access) for each in described.users},
-        described.survivable_branch,
-    )
 
 
 def explain(

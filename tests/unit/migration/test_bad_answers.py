@@ -7,7 +7,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 import pytest
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, picture, whole_plan
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +48,15 @@ def test_an_answer_that_is_wrong_is_refused_by_the_servers_name(world, wrong):
     world.tamper = of_the_secondary
     with pytest.raises(PictureError, match=r"203\.0\.113\.54") as caught:
         world.picture()
+    assert caught.value.code == "migration-unreachable"
+
+
+@pytest.mark.parametrize("host", ["fe1", "edge1", "pool-legacy", "pool-target"])
+def test_a_host_that_did_not_answer_is_refused_by_its_name(world, host):
+    seen = dict(world.picture().seen)
+    del seen[host]
+    with pytest.raises(PictureError, match=host) as caught:
+        whole_plan.plan_of(picture.Picture(world.environment(), seen, world.now), 6)
     assert caught.value.code == "migration-unreachable"
 
 

@@ -57,13 +57,19 @@ def test_a_pause_between_waves_is_a_wait(world):
 
 def test_somebody_is_told_what_they_will_notice(world):
     noticed = {(item["step"], item["who"]) for item in plan_of(world)["noticed"]}
-    assert {(3, "users who move"), (5, "partners"), (6, "partners"), (6, "users with XMPP contacts")} <= noticed
+    contacts = "users of corp.example with XMPP contacts"
+    assert {(3, "users who move"), (5, "partners"), (6, "partners"), (6, contacts)} <= noticed
+    assert not [who for _, who in noticed if who == "nobody"]
+
+
+def test_what_this_plan_does_not_do_is_not_noticed(world):
+    assert {item["step"] for item in plan_of(world, until=4)["noticed"]} == {3}
 
 
 def test_who_loses_xmpp_by_moving_is_told(world):
     world.federation["legacy"]["gateway"]["serves"] = "legacy_pool"
     (said,) = [item["what"] for item in plan_of(world)["noticed"] if item["step"] == 3]
-    assert "no XMPP federation from the move until step 6" in said
+    assert "no XMPP from the move until their partner is switched" in said
 
 
 def test_there_is_a_point_of_no_return_and_it_is_not_in_the_steps(world):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import policy_effect, steps_file
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.directory import policies_of
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
+from xmppgw.policy.document import policies_of
 from xmppgw.policy.users import UsersProblem, read_users
 
 display = Display()

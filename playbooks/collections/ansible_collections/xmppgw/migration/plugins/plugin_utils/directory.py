@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
-from xmppgw.policy.effective import Policies, Switches, effective
+from xmppgw.policy.document import policies_of
+from xmppgw.policy.effective import effective
 from xmppgw.policy.users import UsersProblem, read_users
 
 
@@ -37,21 +38,6 @@ class Directory:
     def may_use_xmpp(self, user):
         """Return whether a user of a legacy-owned domain may use XMPP."""
         return user in self.xmpp_of_legacy if self.known else self.global_open
-
-
-def policies_of(federation):
-    """Return the document's access policies in the form that decides."""
-    described = federation.access_policies
-
-    def switches(policy):
-        return Switches(policy.enable_federation_access, policy.enable_xmpp_access)
-
-    return Policies(
-        switches(described.global_),
-        sites={policy.name: switches(policy) for policy in described.sites},
-        users={policy.name: switches(policy) for policy in described.users},
-        survivable_branch=described.survivable_branch,
-    )
 
 
 def read_directory(federation, folder):

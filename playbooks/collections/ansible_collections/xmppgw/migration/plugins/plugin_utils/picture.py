@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ansible_collections.xmppgw.migration.plugins.module_utils.reaching import end_of
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import caches, dns_messages
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_dns import SeenDns
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_gateways import SeenGateways
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_platforms import SeenPlatforms
@@ -16,10 +17,19 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_state import
 from xmppgw.federation import srv_name
 
 
+class Seen(dict):
+    """Hosts to what was seen on them. To ask for one that did not answer is a refusal by its name, never a fault."""
+
+    def __missing__(self, host):
+        """Refuse; `get` tells those apart who can do without."""
+        raise PictureError("migration-unreachable", f"{host} did not answer: repair the connection to it, run again.")
+
+
 class Picture:
     """What stands, as `observe` found it: `seen` maps hosts to its results."""
 
     def __init__(self, environment, seen, now, *, noted=(), take_over="", pilot_only=False):
+        seen = Seen(seen)
         self.environment = environment
         self.seen = seen
         self.now = now

@@ -7,10 +7,13 @@ and from the clock.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.window import read
 
 from xmppgw.federation import srv_name
+from xmppgw.federation.noticed import decided, noticed
 
 POINT_OF_NO_RETURN = (
     "decommission.yml. Until then every step can be taken back (rollback.yml -e to=N), users and records included; "
@@ -33,7 +36,7 @@ def with_outlook(plan, picture, accepted, refusals, hold, *, later=()):
         "holds": [{"step": hold[0], "why": hold[1]}] if hold else [],
         "maintenance_window": None if window.opens is None else window.says(),
         "expected_waits": expected_waits(plan, picture),
-        "noticed": noticed(plan, picture),
+        "noticed": what_is_noticed(plan, picture),
         "dns_writes": dns_writes(plan),
         "waves": waves(plan),
         "point_of_no_return": POINT_OF_NO_RETURN,
@@ -47,16 +50,7 @@ def _notices(plan, picture, accepted, refusals, later):
     lines = [f"REFUSED [{refusal.code}] {refusal.reason} Found: {refusal.found}" for refusal in refusals]
     lines += [f"LATER [{refusal.code}] {refusal.reason} Found: {refusal.found}" for refusal in later]
     lines += [f"ACCEPTED [{item.code}] by {item.by} ({item.why}): {item.means}" for item in accepted]
-    interrupted = [
-        f"{item.user} has no XMPP for about {item.minutes} minutes (accepted by {item.by})"
-        for item in picture.environment.federation.users.exceptions
-        if item.reason.value == "interruption"
-    ]
-    lines += [f"INTERRUPTED {line}" for line in interrupted]
-    if plan["scenario"] == "coexist":
-        owned = ", ".join(picture.environment.federation.legacy_domains)
-        lines.append(f"COEXIST {owned} stays with the legacy gateway: its records, partners and users are not touched")
-    return lines
+    return lines + decided(picture.environment.document)
 
 
 def waves(plan):
@@ -113,25 +107,7 @@ def expected_waits(plan, picture):
     ]
 
 
-def noticed(plan, picture):
-    """Return [{step, who, what}]: what people will notice, and who they are."""
-    federation = picture.environment.federation
-    kinds = {(step["number"], item["kind"]) for step in plan["steps"] for item in step["actions"]}
-    found = []
-    if any(step == 3 for step, _kind in kinds):
-        gone = federation.legacy_serves is not None and federation.legacy_serves.value == "legacy_pool"
-        what = "sign in again when moved" + ("; no XMPP federation from the move until step 6" if gone else "")
-        found.append((3, "users who move", what))
-    if (5, "prove") in kinds:
-        found.append((5, "partners", "one authenticated stream from our edges, without messages"))
-    if (6, "srv") in kinds or (6, "drain") in kinds:
-        found.append((6, "partners", "their streams to us are closed gracefully once and come back at our edges"))
-    if any(step == 6 for step, _kind in kinds):
-        found.append((6, "users with XMPP contacts", "nothing but a pause of a fraction of a second per partner"))
-        if federation.sip.next_hop.platform.value == "microsoft":
-            found.append((6, "users with XMPP contacts", "presence and contacts stop working; messages go on"))
-    if federation.drain.provider == "powershell" and (6, "drain") in kinds:
-        found.append(
-            (6, "users with XMPP contacts", f"what is in flight at {federation.drain.quiet_minute} may be lost")
-        )
-    return [{"step": step, "who": who, "what": what} for step, who, what in found]
+def what_is_noticed(plan, picture):
+    """Return [{step, who, what}]: what people will notice of this plan's actions, and who they are."""
+    planned = {(step["number"], item["kind"]) for step in plan["steps"] for item in step["actions"]}
+    return [asdict(one) for one in noticed(picture.environment.document, planned)]
