@@ -1,7 +1,7 @@
 """What people will notice of a migration, step by step, and what has to be said before everything else.
 
-`xmppgw plan` prints all of it, from the document alone; the plan that `playbooks/plan.yml` makes prints what its actions
-will really bring. Pure.
+`xmppgw plan` prints all of it, from the document alone; the plan that `playbooks/plan.yml` makes prints what its
+actions will really bring. Pure.
 """
 
 from __future__ import annotations
