@@ -16,6 +16,7 @@ RPC_PORT = 8090  # Kamailio's JSON-RPC, on loopback only
 AGENT_PORT = 8088  # the agent of the people, on loopback of host `users` only
 BRIDGE_PORT = 8091  # the legacy gateway's bridge, on loopback only; one more for each further SIP domain
 COMPONENT_PORT = 5347  # Prosody's component port, on loopback only
+PROBE_PRIORITY = -10  # `Nice=` of what sends, takes and counts the messages of the people; all else has 0
 
 PUBLIC_CA = "/etc/ssl/lab/public-ca.pem"
 PRIVATE_CA = "/etc/ssl/lab/private-ca.pem"
