@@ -21,6 +21,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import acme_proto
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import certificate_judging as judging  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuing  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_challenge import Challenges  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_rfc2136 import Rfc2136  # noqa: E402
 from cryptography import x509  # noqa: E402
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
@@ -33,8 +34,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.skipif(SKIP is not None, reason=S
 AUTHORITY, KNOT = stages.PROSODY, stages.EJABBERD
 DIRECTORY = f"https://{AUTHORITY}:14000/dir"
 SECRET = "c2VjcmV0IG9mIHRoaXMgdGVzdCBvbmx5ISEhISEhISE="
-KEY = {"name": "lab-update", "algorithm": "hmac-sha256", "secret": SECRET}
-DNS = SimpleNamespace(primary=KNOT, authoritative=[KNOT], zones=["corp.example"])
+TSIG = SimpleNamespace(name="lab-update", algorithm="hmac-sha256", secret="lab-update")
+DNS = SimpleNamespace(primary=KNOT, authoritative=[KNOT], zones=["corp.example"], tsig=TSIG)
 NAMES = ["edge1.corp.example", "corp.example"]
 WANTED = {
     "subject": NAMES[0],
@@ -131,7 +132,11 @@ class World:
         self.stage.wait_for_port("knot", KNOT, 53)
         self.stage.wait_for_port("pebble", AUTHORITY, 14000)
         self.published, self.withdrawn = [], []
-        self.challenges = Challenges(DNS, KEY, self.exchange)
+        self.challenges = Challenges(Rfc2136(DNS, self), self.exchange)
+
+    def secret(self, name):
+        assert name == "tsig/lab-update"
+        return SECRET
 
     def exchange(self, requests):
         with self.stage.inside():

@@ -173,6 +173,19 @@ def _issuer_is_complete(federation: Federation) -> Iterator[Finding]:
                 found = f"found {key} with the issuer {public.issuer}; only acme has it"
                 yield Finding("issuer-settings", (*path, key), found, reads=((*path, "issuer"), (*path, key)))
 
+    for where in ("internal", "link"):
+        internal = getattr(federation.certificates, where)
+        if internal is None:
+            continue
+        inner: Path = ("certificates", where)
+        reads = ((*inner, "issuer"), (*inner, "key"))
+        if internal.issuer == "key_vault" and internal.key is None:
+            found = "found no key; the issuer key_vault needs it"
+            yield Finding("issuer-incomplete", inner, found, "add `key`", reads)
+        elif internal.issuer != "key_vault" and internal.key is not None:
+            found = f"found key with the issuer {internal.issuer}; only key_vault has it"
+            yield Finding("issuer-settings", (*inner, "key"), found, reads=reads)
+
 
 def _issuer_can_prove_names(federation: Federation) -> Iterator[Finding]:
     provider = federation.dns.provider

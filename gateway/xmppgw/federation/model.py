@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticKnownError
 
+from xmppgw.federation.azure import Azure, AzureZones, KeyVaultKey
 from xmppgw.federation.names import Address, DomainName, HostName
 from xmppgw.federation.partners import Partner, PartnerType, ProofException, Requirement, Server, Switch
 from xmppgw.federation.parts import (
@@ -46,6 +47,8 @@ __all__ = [
     "SIP_TLS_PORT",
     "AccessPolicies",
     "AccessPolicy",
+    "Azure",
+    "AzureZones",
     "Certificates",
     "Contact",
     "Dns",
@@ -296,9 +299,11 @@ class PublicIssuer(Part):
 class InternalIssuer(Part):
     """Who signs the link and the SIP legs."""
 
-    issuer: Literal["private_ca", "import"]
+    issuer: Literal["private_ca", "key_vault", "import"]
     authority: SecretName
     """name of the authority: its key is a secret, its certificate a trust anchor"""
+    key: KeyVaultKey | None = None
+    """key_vault: the authority's key in Key Vault, which signs there and never leaves it"""
 
 
 class Certificates(Part):
@@ -343,6 +348,8 @@ class Dns(Part):
     resolvers: tuple[Address, ...] = ()
     """what edges ask; empty: what their system is configured to ask"""
     tsig: Tsig | None = None
+    azure: AzureZones | None = None
+    """where Azure DNS has the zones; needed by the provider `azure`, and only by that"""
     zones: Annotated[tuple[DomainName, ...], Field(min_length=1)]
     ttl: Ttl = Ttl()
 
@@ -414,6 +421,8 @@ class Federation(Part):
     drain: Drain
     certificates: Certificates
     dns: Dns
+    azure: Azure = Azure()
+    """how Azure's interfaces are reached, where DNS or a key lies there"""
 
     @property
     def own_domains(self) -> tuple[str, ...]:

@@ -89,6 +89,7 @@ def _rows(federation: Federation) -> Iterator[PortRule]:
     yield from _link_and_sip_rows(federation)
     yield from _resolver_rows(federation)
     yield from _issuer_rows(federation)
+    yield from _azure_rows(federation)
     yield from _legacy_rows(federation)
 
 
@@ -192,6 +193,22 @@ def _issuer_rows(federation: Federation) -> Iterator[PortRule]:
         "acme", "HTTPS", "tcp", int(port or HTTPS_PORT), writer, server, "always",
         "orders and renews the public certificates (RFC 8555)",
     )  # fmt: skip
+
+
+def _azure_rows(federation: Federation) -> Iterator[PortRule]:
+    """Whom the DNS writer asks where DNS or an authority's key lies in Azure. (A managed identity asks its machine.)"""
+    writer, asked = Endpoint("DNS writer", Zone.INTERNAL), {}
+    if federation.dns.provider == "azure":
+        asked[federation.azure.management] = "changes records by Azure's resource manager"
+    for issuer in (federation.certificates.internal, federation.certificates.of_link):
+        if issuer.key is not None:
+            asked[issuer.key] = "has certificates signed in Key Vault"
+    if asked and federation.azure.credential == "federated":
+        asked[federation.azure.login] = "exchanges the pipeline's token"
+    for address, purpose in sorted(asked.items()):
+        host, _, port = address.removeprefix("https://").partition("/")[0].partition(":")
+        server = Endpoint(host, Zone.INTERNET)
+        yield PortRule("azure", "HTTPS", "tcp", int(port or HTTPS_PORT), writer, server, "always", purpose)
 
 
 def _legacy_rows(federation: Federation) -> Iterator[PortRule]:

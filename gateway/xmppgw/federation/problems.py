@@ -123,6 +123,9 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "The SIP next hop is not among `sip.peers`, so its own requests would be refused.", "Add it to `sip.peers`."
         ),
         "dns-incomplete": _error("The DNS provider needs settings that are missing.", "Add the keys that are named."),
+        "dns-settings": _error(
+            "The DNS provider has settings that belong to another one.", "Remove them, or choose that provider."
+        ),
         "dns-primary": _error(
             "`dns.primary` is not one of `dns.authoritative`.", "Add it: every write is read back from it."
         ),
@@ -176,7 +179,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         ),
         "issuer-dns": _error(
             "The issuer `acme` proves names by DNS-01, and the DNS provider cannot write records.",
-            "Use `dns.provider: rfc2136`, or the issuer `import`.",
+            "Use `dns.provider: rfc2136` or `azure`, or the issuer `import`.",
         ),
         "drain-quiet-minute": _error(
             "The drain restarts the legacy proxy service, and no quiet minute is set for that.",

@@ -150,6 +150,16 @@ def _dns_is_complete(federation: Federation) -> Iterator[Finding]:
         if dns.primary and dns.authoritative and dns.primary not in dns.authoritative:
             found = f"found {dns.primary}, expected one of {', '.join(dns.authoritative[:5])}"
             yield Finding("dns-primary", ("dns", "primary"), found, reads=(("dns", "authoritative"),))
+    if dns.provider == "azure":
+        for key, value in (("azure", dns.azure), ("authoritative", dns.authoritative)):
+            if not value:
+                found = f"found no dns.{key}; the provider azure needs it"
+                yield Finding("dns-incomplete", ("dns",), found, f"add `{key}` below `dns`", reads=(("dns", key),))
+    # With `manual` they may stay: it is what one changes to for a day.
+    for key in {"azure": ("primary", "tsig"), "rfc2136": ("azure",)}.get(dns.provider, ()):
+        if getattr(dns, key) is not None:
+            found = f"found dns.{key} with the provider {dns.provider}; it has no use there"
+            yield Finding("dns-settings", ("dns", key), found, reads=(("dns", "provider"), ("dns", key)))
     if dns.ttl.migration > dns.ttl.normal:
         found = f"found {dns.ttl.migration} s, expected at most the normal {dns.ttl.normal} s"
         yield Finding("dns-ttl", ("dns", "ttl", "migration"), found, reads=(("dns", "ttl"),))
@@ -201,15 +211,8 @@ def _policy_is_open_or_shut(federation: Federation) -> Iterator[Finding]:
         yield Finding("policy-closed", ("access_policies",), found)
 
 
-# What this version carries out; the rest of the model's choices can be checked and planned only.
-_DNS_CARRIED_OUT: Final = ("rfc2136", "manual")
-
-
+# What this version cannot carry out can be checked and planned all the same.
 def _this_version_can(federation: Federation) -> Iterator[Finding]:
-    provider = federation.dns.provider
-    if provider not in _DNS_CARRIED_OUT:
-        found = f"found {provider}; this version carries out {', '.join(_DNS_CARRIED_OUT)} only"
-        yield Finding("not-in-this-version", ("dns", "provider"), found)
     if len(federation.front_ends) > 1:
         found = f"found {len(federation.front_ends)} front ends; this version keeps its store on one machine"
         yield Finding("not-in-this-version", ("pools",), found)
@@ -226,6 +229,6 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule(_names_lie_in_zones, "dns", "sip_domains", "edges"),
     _rule(_legacy_is_described, "scenario", "legacy"),
     _rule(_policy_is_open_or_shut, "access_policies"),
-    _rule(_this_version_can, "pools", "dns"),
+    _rule(_this_version_can, "pools"),
     *MIGRATION_RULES,
 )

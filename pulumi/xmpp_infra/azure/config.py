@@ -23,6 +23,8 @@ Workload = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,9}$", description="2 
 Zone = Literal["1", "2", "3"]
 TagName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$")]
 REQUIRED_TAGS: Final = ("cost-center", "owner")
+# RFC 1918: what Key Vault's firewall does not take.
+PRIVATE: Final = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 # Under these Azure manages what stands in them; the first is what Bastion insists on.
 BASTION_SUBNET: Final = "AzureBastionSubnet"
 
@@ -191,7 +193,10 @@ class AzureConfig(_Strict):
     tenant: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     """Entra tenant that Key Vault trusts"""
     deployers: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")], ...] = ()
-    """object ids of pipelines and people who may sign with the private CA's key"""
+    """object ids of pipelines and people who migrate: they may sign with the private CA's key, read shared secrets,
+    change the SRV records and answer ACME's challenges"""
+    vault_networks: tuple[ipaddress.IPv4Network, ...] = ()
+    """public addresses from which deployers reach Key Vault, whose firewall lets nobody else in"""
     tags: dict[TagName, Annotated[str, Field(min_length=1, max_length=256)]]
     network: Network
     edges: Machines = Machines()
@@ -210,6 +215,11 @@ class AzureConfig(_Strict):
         ]
         if self.postgresql is not None and self.network.database is None:
             problems.append("network.database: missing, PostgreSQL needs a subnet delegated to it")
+        problems += [
+            f"vault_networks: found {network}, expected public IPv4 addresses, /24 or smaller"
+            for network in self.vault_networks
+            if network.prefixlen < 24 or any(network.subnet_of(private) for private in PRIVATE)
+        ]
         if self.access.bastion and self.network.bastion is None:
             problems.append("network.bastion: missing, the bastion needs a subnet")
         if problems:
@@ -245,6 +255,9 @@ def problems_with(config: AzureConfig, document: Document) -> list[str]:
     for zone in config.dns.zones:
         if zone not in federation.dns.zones:
             problems.append(f"dns.zones.{zone}: the federation document has no such zone")
+    keys = (federation.certificates.internal.key, federation.certificates.of_link.key)
+    if any(keys) and not (config.deployers and config.vault_networks):
+        problems.append("deployers, vault_networks: missing, nobody could sign with the private CA's key in Key Vault")
     if len(hosts) > 1 and config.postgresql is None:
         problems.append(f"postgresql: missing, {len(hosts)} front ends share one store")
     return problems

@@ -38,7 +38,7 @@ class AzureDns(pulumi.ComponentResource):
     ) -> None:
         super().__init__("xmppgw:azure:Dns", name, None, opts)
         self._child = ResourceOptions(parent=self)
-        self._document, self._group, self._tags = document, group, tags
+        self._document, self._group, self._tags, self._deployers = document, group, tags, config.deployers
         self.zones: dict[str, Output[str]] = {}
         self._groups: dict[str, Input[str]] = {}
         for zone, wanted in sorted(config.dns.zones.items()):
@@ -116,7 +116,7 @@ class AzureDns(pulumi.ComponentResource):
         if wanted.adopt_srv:
             # The value in Azure is taken over whatever it is; what stands here only has to be well formed.
             kept = ResourceOptions.merge(kept, ResourceOptions(import_=self._id_of(record, zone)))
-        dns.RecordSet(
+        made = dns.RecordSet(
             record.name,
             zone_name=self.zones[zone],
             resource_group_name=self._groups[zone],
@@ -130,6 +130,18 @@ class AzureDns(pulumi.ComponentResource):
             metadata={"managed-by": "migration"},
             opts=kept,
         )
+        self._let_deployers_write(record.name, made.id, "step 6 of the migration changes this record, and no other")
+
+    def _let_deployers_write(self, name: str, scope: Input[str], reason: str) -> None:
+        for number, deployer in enumerate(self._deployers):
+            assign(
+                f"deployer-{number}-may-write-{name}",
+                role=DNS_ZONE_CONTRIBUTOR,
+                principal=deployer,
+                scope=scope,
+                reason=reason,
+                opts=self._child,
+            )
 
     def _id_of(self, record: DnsRecord, zone: str) -> str:
         subscription = pulumi.Config("azure-native").require("subscriptionId")
@@ -173,6 +185,7 @@ class AzureDns(pulumi.ComponentResource):
                 reason="ACME DNS-01 for this edge's own name",
                 opts=self._child,
             )
+            self._let_deployers_write(challenge, made.id, "renewals are ordered by the pipeline")
 
 
 def zone_of(name: str, zones: Mapping[str, object]) -> str:

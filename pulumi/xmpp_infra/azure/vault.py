@@ -55,11 +55,7 @@ class AzureVault(pulumi.ComponentResource):
                 network_acls=keyvault.NetworkRuleSetArgs(
                     default_action=keyvault.NetworkRuleAction.DENY,
                     bypass=keyvault.NetworkRuleBypassOptions.AZURE_SERVICES,
-                    ip_rules=[
-                        keyvault.IPRuleArgs(value=str(network))
-                        for network in config.access.admin_networks
-                        if network.version == 4 and not network.is_private
-                    ],
+                    ip_rules=[keyvault.IPRuleArgs(value=str(network)) for network in config.vault_networks],
                 ),
             ),
             tags=tags,

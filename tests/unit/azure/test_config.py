@@ -81,6 +81,9 @@ def test_the_examples_are_fine(tmp_path: Path) -> None:
         ("edges", {"zones": ["4"]}, "'1', '2' or '3'"),
         ("edges", {"sise": "x"}, "edges.sise"),
         ("tenant", "somewhere", "tenant"),
+        ("vault_networks", ["10.0.0.0/29"], "expected public IPv4 addresses"),
+        ("vault_networks", ["203.0.0.0/16"], "expected public IPv4 addresses"),
+        ("vault_networks", [], "nobody could sign with the private CA's key"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, path: str, value: object, said: str) -> None:

@@ -153,3 +153,24 @@ def test_direct_tls_opens_its_port_where_it_is_asked_for(preview: Previewer) -> 
         if rule.get("sourceAddressPrefix") == "Internet"
     }
     assert open_ports == {"5269", "5270"}
+
+
+def test_a_deployer_may_write_the_record_that_moves_and_the_challenges_and_nothing_else_of_dns(
+    preview: Previewer,
+) -> None:
+    found = preview("azure-prod")
+    names = {name for name in of_kind(found, "authorization:RoleAssignment") if "may-write" in name}
+    assert names == {
+        f"deployer-0-may-write-{record}"
+        for record in (
+            "_xmpp-server._tcp.contoso.example",
+            "_acme-challenge.edge1.contoso.example",
+            "_acme-challenge.edge2.contoso.example",
+        )
+    }
+
+
+def test_key_vault_lets_in_only_the_networks_that_are_named(preview: Previewer) -> None:
+    (vault,) = of_kind(preview("azure-prod"), "keyvault:Vault").values()
+    assert vault["properties"]["networkAcls"]["defaultAction"] == "Deny"
+    assert vault["properties"]["networkAcls"]["ipRules"] == [{"value": "203.0.113.96/29"}]

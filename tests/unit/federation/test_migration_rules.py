@@ -43,6 +43,8 @@ NOT_THE_LAB = (
     ("drain: {provider: lab}", "drain: {provider: wait}"),
 )
 PUBLIC = "public: {issuer: private_ca, authority: public}"
+INTERNAL = "internal: {issuer: private_ca, authority: private}"
+VAULT_KEY = "https://kv.example/keys/private-ca"
 ACME = "public: {issuer: acme, directory: 'https://ca.example/directory'}"
 MANUAL_DNS = ("provider: rfc2136", "provider: manual")
 OWNED_BY_LEGACY = "    - name: corp.example\n    - {name: sub.corp.example, owner: legacy}\n"
@@ -131,12 +133,17 @@ BROKEN: dict[str, list[tuple[tuple[Change, ...], str]]] = {
         (((PUBLIC, "public: {issuer: acme}"),), "federation.certificates.public"),
         (((PUBLIC, "public: {issuer: import}"),), "federation.certificates.public"),
         (((PUBLIC, "public: {issuer: private_ca}"),), "federation.certificates.public"),
+        (((INTERNAL, "internal: {issuer: key_vault, authority: private}"),), "federation.certificates.internal"),
     ],
     "issuer-settings": [
         (
+            ((INTERNAL, f"internal: {{issuer: private_ca, authority: private, key: '{VAULT_KEY}'}}"),),
+            "federation.certificates.internal.key",
+        ),
+        (
             ((PUBLIC, "public: {issuer: import, authority: public, email: ca@corp.example}"),),
             "federation.certificates.public.email",
-        )
+        ),
     ],
     "issuer-dns": [(((PUBLIC, ACME), MANUAL_DNS), "federation.certificates.public.issuer")],
     "drain-quiet-minute": [((("drain: {provider: lab}", "drain: {provider: powershell}"),), "federation.drain")],

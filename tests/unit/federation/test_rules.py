@@ -9,6 +9,7 @@ from tests.unit.federation.test_migration_rules import BROKEN as BROKEN_MIGRATIO
 from xmppgw.federation import CODES, Federation, Severity
 from xmppgw.federation.rules import RULES
 
+ZONES = "{subscription: 33333333-3333-3333-3333-333333333333, resource_group: rg-dns}"
 PARTNER1 = "    - {domain: partner1.example, type: federated, tls: required, sasl: required, dialback: false}\n"
 
 BROKEN = {
@@ -95,7 +96,24 @@ BROKEN = {
             "federation.sip.next_hop.fqdn",
         )
     ],
-    "not-in-this-version": [(("provider: rfc2136", "provider: azure"), "federation.dns.provider")],
+    "not-in-this-version": [
+        (
+            (
+                "  edges:\n",
+                "        - {host: fe2, fqdn: fe2.corp.example, addresses: [198.51.100.81]}\n  edges:\n",
+            ),
+            "federation.pools",
+        )
+    ],
+    "dns-settings": [
+        (
+            (
+                "provider: rfc2136",
+                f"provider: rfc2136\n    azure: {ZONES}",
+            ),
+            "federation.dns.azure",
+        ),
+    ],
     "migration-r7": [
         (("single_edge_fqdn: false", "single_edge_fqdn: true"), "federation.legacy.single_edge_fqdn"),
         (
@@ -128,10 +146,17 @@ def test_a_document_without_a_legacy_gateway() -> None:
     ]
 
 
-def test_two_front_ends_can_be_planned_but_not_carried_out() -> None:
-    second = '        - {host: fe2, fqdn: fe2.corp.example, addresses: [198.51.100.81, "2001:db8:3::81"]}\n  edges:\n'
-    found = problems(changed(("  edges:\n", second)))
-    assert [(problem.code, problem.path) for problem in found] == [("not-in-this-version", "federation.pools")]
+def test_azure_takes_no_setting_of_rfc2136() -> None:
+    found = problems(changed(("provider: rfc2136", f"provider: azure\n    azure: {ZONES}")))
+    assert [(problem.code, problem.path) for problem in found] == [
+        ("dns-settings", "federation.dns.primary"),
+        ("dns-settings", "federation.dns.tsig"),
+    ]
+
+
+def test_azure_needs_to_know_where_the_zones_lie() -> None:
+    found = problems(changed(("provider: rfc2136", "provider: azure")))
+    assert ("dns-incomplete", "federation.dns") in [(problem.code, problem.path) for problem in found]
 
 
 def test_a_guard_refuses_a_document_that_is_otherwise_usable() -> None:

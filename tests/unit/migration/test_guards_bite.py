@@ -159,13 +159,8 @@ def restarted_proxy(world):
     world.federation["drain"] = {"provider": "powershell", "quiet_minute": "02:00"}
 
 
-def cloud_zone(world):
-    world.federation["dns"]["provider"] = "azure"
-
-
 CASES = [
     ("migration-drain-provider", restarted_proxy, None),
-    ("migration-dns-provider", cloud_zone, None),
     ("migration-r1", configured_partners, None),
     ("migration-r1-pilot", legacy_product, None),
     ("migration-r1-pilot", legacy_pool_only, None),

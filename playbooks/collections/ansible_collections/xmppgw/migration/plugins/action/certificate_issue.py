@@ -6,8 +6,10 @@ import base64
 import datetime
 from pathlib import Path
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import acme_protocol, environment, issuing, wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import acme_protocol, dns_providers, issuing, wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.azure_rest import AzureRest
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_challenge import Challenges
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_world import World
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 
@@ -35,7 +37,8 @@ class ActionModule(MigrationAction):
         trust = None
         if public.directory_authority:
             trust = wanted.authority_certificate(around.authorities, public.directory_authority)
-        challenges = _Lazy(lambda: self.challenges(around.federation.dns, task_vars))
+        world = World(self, task_vars, around.federation, around.authorities)
+        challenges = _Lazy(lambda: self.challenges(around.federation.dns, world))
         return issuing.Surroundings(
             authorities=around.authorities,
             folder=self.setting(task_vars, "migration_certificates"),
@@ -44,23 +47,19 @@ class ActionModule(MigrationAction):
             carry_https=lambda wish: self.carry(wish, trust, task_vars),
             publish_txt=lambda records: challenges().publish(records),
             withdraw_txt=lambda records: challenges().withdraw(records),
+            vault_keys=vault_keys(around.federation.certificates),
+            azure=_Lazy(lambda: AzureRest(world.azure, world.carry_https, world.pause)),
         )
 
-    def challenges(self, dns, task_vars):
+    def challenges(self, dns, world):
         """Return what publishes TXT records through the document's DNS provider."""
-        if dns.provider != "rfc2136" or dns.tsig is None:
+        provider = dns_providers.provider_of(dns, world)
+        if not hasattr(provider, "texts"):
             raise issuing.IssuingError(
-                f"acme needs DNS updates by RFC 2136; the document's DNS provider is {dns.provider}. Use `import`.",
+                f"acme needs a DNS provider that writes; the document's is {dns.provider}. Use the issuer `import`.",
                 "migration-acme",
             )
-        key = {
-            "name": dns.tsig.name,
-            "algorithm": dns.tsig.algorithm,
-            "secret": environment.read_secret(self.setting(task_vars, "migration_secrets"), f"tsig/{dns.tsig.secret}"),
-        }
-        return Challenges(
-            dns, key, lambda packets: self.remote("dns_exchange", {"packets": packets}, task_vars)["answers"]
-        )
+        return Challenges(provider, world.exchange)
 
     def carry(self, wish, trust, task_vars):
         """Send one request from the DNS writer; return the Answer."""
@@ -79,6 +78,11 @@ class ActionModule(MigrationAction):
         if "error" in answer:
             raise acme_protocol.AcmeError(answer["error"])
         return acme_protocol.Answer(answer["status"], answer["headers"], base64.b64decode(answer["body"]))
+
+
+def vault_keys(certificates):
+    """Return authority to the address of its key in Key Vault, as the document's part `certificates` says."""
+    return {issuer.authority: issuer.key for issuer in (certificates.internal, certificates.of_link) if issuer.key}
 
 
 class _Lazy:

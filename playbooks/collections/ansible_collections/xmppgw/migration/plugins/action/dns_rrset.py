@@ -13,6 +13,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     steps_file,
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_changes import Change, ChangeError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_world import World
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 READ_BACK_POLL = 0.3
@@ -28,8 +29,9 @@ class ActionModule(MigrationAction):
 
     def act(self, args, task_vars):
         """Return before, after, and when the last server was seen to have changed."""
-        dns = environment.read_document(self.setting(task_vars, "migration_document")).federation.dns
-        world = World(self, task_vars)
+        federation = environment.read_document(self.setting(task_vars, "migration_document")).federation
+        dns = federation.dns
+        world = World(self, task_vars, federation, dict(self.setting(task_vars, "migration_authorities")))
         try:
             return self.change(dns, world, dns_providers.provider_of(dns, world), args)
         except (ChangeError, dns_providers.ProviderError) as problem:
@@ -66,37 +68,6 @@ class ActionModule(MigrationAction):
             watch = Watch(name, limit, by_hand=provider.read_back_seconds is None)
             result["served_until"], result["waited_s"] = watch.until_served(dns, world, before, after)
         return result
-
-
-class World:
-    """What a provider needs of the run: packets carried by the DNS writer, secrets, a line on the screen."""
-
-    def __init__(self, action, task_vars):
-        self.action = action
-        self.task_vars = task_vars
-
-    def exchange(self, packets):
-        """Carry packets from the DNS writer; return the answers."""
-        return self.action.remote("dns_exchange", {"packets": packets}, self.task_vars)["answers"]
-
-    def look(self, server, zone, name):
-        """Return {rrset, soa, negative_ttl} as one server has them."""
-        questions = [dns_messages.question(server, name, "SRV"), dns_messages.question(server, zone, "SOA")]
-        srv, soa = self.exchange(questions)
-        apex = dns_messages.read_rrset(soa, zone, "SOA")
-        return {
-            "rrset": dns_messages.read_rrset(srv, name, "SRV")["rrset"],
-            "soa": apex.get("soa"),
-            "negative_ttl": apex["negative_ttl"],
-        }
-
-    def secret(self, name):
-        """Return a named secret."""
-        return environment.read_secret(self.action.setting(self.task_vars, "migration_secrets"), name)
-
-    def say(self, line):
-        """Show a line to whoever runs this."""
-        display.display(f"      {line}", color="yellow")
 
 
 class Watch:

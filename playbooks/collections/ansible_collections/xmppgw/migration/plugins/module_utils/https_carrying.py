@@ -13,7 +13,9 @@ import urllib.request
 
 ANSWER_LIMIT = 256 * 1024
 """Octets of one answer; a certificate chain has a few thousand."""
-KEPT = ("replay-nonce", "location", "retry-after", "content-type", "link")
+KEPT = ("replay-nonce", "location", "retry-after", "content-type", "link", "etag")
+METADATA = "http://169.254.169.254/metadata/identity/"
+"""Where Azure gives a machine the tokens of its own identity: link-local and always plain (nobody else can answer)."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -24,21 +26,28 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def carry(request, *, trust=None, timeout=30.0):
-    """Send {method, url, body (base64), content_type, accept}; return {status, headers, body (base64)} or {error}.
+    """Send {method, url, body (base64), content_type, accept, headers, bearer}; return {status, headers, body (base64)}
+    or {error}.
 
     `trust`: the roots to trust (PEM), else the system's.
     """
-    if not request["url"].startswith("https://"):
+    own_machine = request["url"].startswith(METADATA)
+    if not request["url"].startswith("https://") and not own_machine:
         return {"error": f"{request['url']} is not https"}
-    headers = {"User-Agent": "xmppgw", "Accept-Language": "en"}
+    headers = {"User-Agent": "xmppgw", "Accept-Language": "en", **(request.get("headers") or {})}
+    if request.get("bearer"):
+        headers["Authorization"] = f"Bearer {request['bearer']}"
     for key, header in (("content_type", "Content-Type"), ("accept", "Accept")):
         if request.get(key):
             headers[header] = request[key]
     body = base64.b64decode(request["body"]) if request.get("body") else None
     try:
         context = ssl.create_default_context(cadata=trust)
-        opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
-        message = urllib.request.Request(  # noqa: S310 - https was checked above
+        handlers = [_NoRedirect, urllib.request.HTTPSHandler(context=context)]
+        if own_machine:
+            handlers.append(urllib.request.ProxyHandler({}))  # a proxy would be told the token
+        opener = urllib.request.build_opener(*handlers)
+        message = urllib.request.Request(  # noqa: S310 - the scheme was checked above
             request["url"], data=body, headers=headers, method=request["method"]
         )
         try:

@@ -8,8 +8,8 @@ module: certificate_issue
 short_description: Signing requests in, certificate chains out
 description:
   - Has each request signed by the issuer that the federation document names for it. C(private_ca) signs on the
-    controller, C(import) writes requests to C(migration_certificates) and reads chains from there, C(acme) orders by
-    RFC 8555 with DNS-01.
+    controller, C(key_vault) has Azure Key Vault sign, C(import) writes requests to C(migration_certificates) and reads
+    chains from there, C(acme) orders by RFC 8555 with DNS-01.
   - Delegate it to the DNS writer, from which DNS updates and requests to an ACME authority leave.
   - Every chain that is returned was examined, key, names, usages, dates, order and completeness; what is wrong is
     named with its code.

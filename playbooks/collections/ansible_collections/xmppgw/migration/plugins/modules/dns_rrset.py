@@ -12,6 +12,7 @@ description:
     back from every authoritative server by its own address.
   - Provider C(rfc2136) sends one update with prerequisites on the RRset and the SOA. Messages are made and signed on
     the controller; the host only carries them.
+  - Provider C(azure) writes to Azure DNS on condition of the record set's ETag; the requests leave from the host.
   - Provider C(manual) prints the records and watches for them. A run that ends meanwhile goes on when it is started
     again.
 options:

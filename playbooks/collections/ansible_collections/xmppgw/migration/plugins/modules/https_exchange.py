@@ -7,16 +7,16 @@ DOCUMENTATION = r"""
 module: https_exchange
 short_description: Carry one HTTPS request
 description:
-  - Sends a ready request to an ACME authority and hands back status, headers and body. Knows no key, follows no
-    redirect.
+  - Sends a ready request to an ACME authority or to Azure and hands back status, headers and body. Keeps nothing,
+    follows no redirect.
 options:
   method:
     description: Method of the request.
     type: str
-    choices: [GET, HEAD, POST]
+    choices: [GET, HEAD, POST, PUT, DELETE]
     required: true
   url:
-    description: Where to; https only.
+    description: Where to; https only, save for the machine's own identity service on Azure.
     type: str
     required: true
   body:
@@ -31,6 +31,13 @@ options:
     description: Type of answer that is wanted.
     type: str
     default: ""
+  headers:
+    description: Further headers, such as preconditions; nothing secret.
+    type: dict
+    default: {}
+  bearer:
+    description: Token with which the request is authorised.
+    type: str
   trust:
     description: Roots to trust (PEM); without it those of this host's system.
     type: str
@@ -57,17 +64,19 @@ def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "method": {"type": "str", "choices": ["GET", "HEAD", "POST"], "required": True},
+            "method": {"type": "str", "choices": ["GET", "HEAD", "POST", "PUT", "DELETE"], "required": True},
             "url": {"type": "str", "required": True},
             "body": {"type": "str", "default": ""},
             "content_type": {"type": "str", "default": ""},
             "accept": {"type": "str", "default": ""},
+            "headers": {"type": "dict", "default": {}},
+            "bearer": {"type": "str", "no_log": True},
             "trust": {"type": "str"},
         },
         supports_check_mode=True,
     )
-    request = {key: module.params[key] for key in ("method", "url", "body", "content_type", "accept")}
-    module.exit_json(changed=False, answer=carry(request, trust=module.params["trust"]))
+    request = dict(module.params)
+    module.exit_json(changed=False, answer=carry(request, trust=request.pop("trust")))
 
 
 if __name__ == "__main__":

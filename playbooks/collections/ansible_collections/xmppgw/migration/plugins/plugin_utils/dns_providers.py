@@ -1,15 +1,19 @@
 """How an SRV RRset is changed: the interface, and who implements it.
 
-Used by the action `dns_rrset`, which looks before and reads back after; a provider only brings the change about. To add
-one, write a class with the three members of `Provider` in a file of its own and list it in PROVIDERS
-(docs/dns-providers.md).
+Used by the action `dns_rrset`, which looks before and reads back after; a provider only brings the change about. One
+that can write TXT records as well (`texts`, `servers`) serves the issuer `acme`, too. To add one, write a class in a
+file of its own and list it in PROVIDERS (docs/dns-providers.md).
 """
 
 from __future__ import annotations
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_manual, dns_rfc2136
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    dns_azure,
+    dns_manual,
+    dns_rfc2136,
+)
 
-PROVIDERS = {"rfc2136": dns_rfc2136.Rfc2136, "manual": dns_manual.Manual}
+PROVIDERS = {"azure": dns_azure.AzureDns, "rfc2136": dns_rfc2136.Rfc2136, "manual": dns_manual.Manual}
 """Value of `dns.provider` in the federation document to the class. It is made with (dns, world)."""
 
 
@@ -22,8 +26,7 @@ class ProviderError(Exception):
 def provider_of(dns, world):
     """Return the provider that the document names; raise ProviderError.
 
-    `dns` is the document's part; `world` has `look(server, zone, name)`, `exchange(packets)`, `secret(name)` and
-    `say(line)`.
+    `dns` is the document's part; `world` is a dns_world.World.
     """
     known = PROVIDERS.get(dns.provider)
     if known is None:

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 LIFETIME = datetime.timedelta(days=90)
 """Of an issued certificate: what public authorities give today."""
+SIGNED_OVER = hashes.SHA256()
 BACKDATED = datetime.timedelta(minutes=5)
 """Hosts whose clocks are slightly behind must accept the certificate at once."""
 
@@ -54,7 +55,7 @@ def _der(public_key):
     return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def issue(request_pem, wanted, authority, now):
+def issue(request_pem, wanted, authority, now, digest=SIGNED_OVER):
     """Return the PEM chain (leaf, authority) for a request. `wanted`: subject, names, usages. `now`: UTC datetime."""
     public_key = read_request(request_pem).public_key()
     authority_certificate, authority_key = authority
@@ -76,7 +77,7 @@ def issue(request_pem, wanted, authority, now):
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_certificate.public_key()), critical=False
         )
-        .sign(authority_key, hashes.SHA256())
+        .sign(authority_key, digest)
     )
     pem = serialization.Encoding.PEM
     return (certificate.public_bytes(pem) + authority_certificate.public_bytes(pem)).decode()

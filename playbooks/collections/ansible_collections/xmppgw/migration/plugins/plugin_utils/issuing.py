@@ -1,4 +1,4 @@
-"""Certificates from whoever issues them: one interface, three issuers, and the verdict on what stands on a host.
+"""Certificates from whoever issues them: one interface, four issuers, and the verdict on what stands on a host.
 
 Used on the controller only, by the actions `certificate_issue`, `plan` and what shows the state (it needs
 cryptography). Names and usages come from the federation document; of a request only the public key is taken, after its
@@ -15,10 +15,14 @@ from cryptography import x509
 
 ISSUERS = {
     "private_ca": "issuer_private_ca",
+    "key_vault": "issuer_key_vault",
     "import": "issuer_import",
     "acme": "issuer_acme",
 }
 """Issuer of the document to its module here, which has `obtain(orders, surroundings, now) -> Outcome`."""
+
+OUR_OWN = ("private_ca", "key_vault")
+"""Issuers that give exactly what was asked for, with an authority of our own."""
 
 
 class IssuingError(Exception):
@@ -62,6 +66,10 @@ class Surroundings:
     """puts TXT records into the zones and waits until every authoritative server serves them"""
     withdraw_txt: object = None
     """takes them out again"""
+    vault_keys: dict = field(default_factory=dict)
+    """authority to the address of its key in Key Vault"""
+    azure: object = None
+    """returns the AzureRest of this run"""
 
 
 @dataclass
@@ -107,7 +115,7 @@ def problem_of(seen, wanted, authority_pem, now):
         return "absent"
     if not seen.get("public_key"):
         return "its key is absent"
-    ours = wanted.get("issuer", "private_ca") == "private_ca"
+    ours = wanted.get("issuer", "private_ca") in OUR_OWN
     if ours and not _signed_by_the_first(seen["pem"], authority_pem):
         return "not signed by the configured authority"
     findings = judging.examine(seen["pem"], wanted, authority_pem, now, public_key=seen["public_key"], exact=ours)

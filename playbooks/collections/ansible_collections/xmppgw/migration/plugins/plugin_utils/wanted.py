@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 from ansible_collections.xmppgw.migration.plugins.module_utils.host_reading import content_digest
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.issuing import OUR_OWN
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from xmppgw.federation import certificates, edge_settings, front_end_settings
@@ -140,7 +141,7 @@ def roots(authorities, item):
 
     A public authority needs no folder: then it is one that the controller's system trusts.
     """
-    if item["authority"] in authorities or item["issuer"] == "private_ca":
+    if item["authority"] in authorities or item["issuer"] in OUR_OWN:
         return authority_certificate(authorities, item["authority"])
     try:
         return Path(SYSTEM_TRUST).read_text(encoding="ascii", errors="replace")
