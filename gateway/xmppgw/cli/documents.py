@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
-import msgspec
-
-from xmppgw.cli import planning
+from xmppgw.cli import output, planning
 from xmppgw.cli.exits import BAD_INPUT, FINE, REFUSED
 from xmppgw.cli.population import Population, count_users, export_path
 from xmppgw.cli.tables import code, table
@@ -26,11 +23,11 @@ def check(path: Path, form: str) -> int:
     """Print every problem of the document; return the exit status."""
     examination, population = examine(path)
     if form == "json":
-        write_json([problem.as_json() for problem in examination.problems])
+        output.write_json([problem.as_json() for problem in examination.problems])
     elif form == "markdown":
         _write_markdown(examination.problems)
     else:
-        _write_text(examination.problems, sys.stdout)
+        sys.stdout.writelines(f"{problem}\n" for problem in examination.problems)
         print(_summary(path, examination, population))
     return status(examination)
 
@@ -45,7 +42,7 @@ def plan(path: Path, form: str, *, summaries: bool = False) -> int:
         return refuse(path, examination, form)
     derived = planning.derive(examination.document, str(path), examination.problems, population)
     if form == "json":
-        write_json(planning.summaries_json(derived) if summaries else planning.as_json(derived))
+        output.write_json(planning.summaries_json(derived) if summaries else planning.as_json(derived))
     else:
         text = planning.summaries_text if summaries else planning.as_text
         sys.stdout.write(text(derived, markdown=form == "markdown"))
@@ -70,12 +67,7 @@ def examine(path: Path) -> tuple[Examination, Population | None]:
 
 def refuse(path: Path, examination: Examination, form: str) -> int:
     """Print why a document cannot be used, JSON to standard output, else to standard error; return the exit status."""
-    if form == "json":
-        write_json([problem.as_json() for problem in examination.problems])
-    else:
-        _write_text(examination.problems, sys.stderr)
-        print(_summary(path, examination), file=sys.stderr)
-    return BAD_INPUT
+    return output.refuse(examination.problems, form, _summary(path, examination))
 
 
 def status(examination: Examination) -> int:
@@ -102,10 +94,6 @@ def _summary(path: Path, examination: Examination, population: Population | None
     return f"{path}: {'refused' if examination.refused else 'fine'}: {size}{'; ' + found if found else ''}"
 
 
-def _write_text(problems: Iterable[Problem], out: TextIO) -> None:
-    out.writelines(f"{problem}\n" for problem in problems)
-
-
 def _write_markdown(problems: Sequence[Problem]) -> None:
     rows = [
         (
@@ -123,9 +111,3 @@ def _write_markdown(problems: Sequence[Problem]) -> None:
         if rows
         else "No problems.\n"
     )
-
-
-def write_json(value: object) -> None:
-    """Print a value as indented JSON."""
-    # Ten thousand partners: the standard library would indent them in Python, one by one.
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")

@@ -13,9 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from xmppgw.cli.exits import BAD_INPUT, FINE
+from xmppgw.cli.exits import FINE
+from xmppgw.cli.output import refuse, write_json
 from xmppgw.exports.deployment import Deployment, Gathering
 from xmppgw.exports.document import Imported, document_of
 from xmppgw.exports.files import FileRead, exported_files, read_file
@@ -73,11 +72,10 @@ def import_legacy(paths: Sequence[Path], output: Path, *, force: bool, form: str
         except ExportRefused as refusal:
             findings.refuse(refusal.code, Origin(str(output)), refusal.message)
     if findings.problems:
-        _print_problems(findings, output, form)
-        return BAD_INPUT
+        return _refuse(findings, output, form)
     problems = _beside_the_gaps(imported, str(output))
     if form == "json":
-        _write_json(_as_json(output, read, deployment, imported, problems, findings))
+        write_json(_as_json(output, read, deployment, imported, problems, findings))
     else:
         sys.stdout.write(_as_text(output, read, deployment, imported, problems, findings))
     return FINE
@@ -97,13 +95,9 @@ def _beside_the_gaps(imported: Imported, name: str) -> list[Problem]:
     ]
 
 
-def _print_problems(findings: Findings, output: Path, form: str) -> None:
-    if form == "json":
-        _write_json([problem.as_json() for problem in findings.problems])
-        return
-    sys.stderr.writelines(f"{problem}\n" for problem in findings.problems)
+def _refuse(findings: Findings, output: Path, form: str) -> int:
     count = len(findings.problems) + findings.more
-    print(f"{output}: not written: {count} problem{'s' * (count != 1)}", file=sys.stderr)
+    return refuse(findings.problems, form, f"{output}: not written: {count} problem{'s' * (count != 1)}")
 
 
 def _carried(deployment: Deployment) -> dict[str, int]:
@@ -163,7 +157,3 @@ def _as_text(  # noqa: PLR0917 - as above
 
 def _objects(read: FileRead) -> str:
     return ", ".join(f"{count} of {cmdlet}" for cmdlet, count in sorted(read.objects.items())) or "nothing"
-
-
-def _write_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")

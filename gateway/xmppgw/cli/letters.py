@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xmppgw.cli import documents
 from xmppgw.cli.certificate_files import CertificateFileError, read_chain
-from xmppgw.cli.exits import BAD_INPUT
+from xmppgw.cli.output import bad_input, refuse, write_json
 from xmppgw.cli.tables import code, table
 from xmppgw.federation import Document, Examination, Method, Partner, examine_document, partner_outcome
 from xmppgw.federation.letter import Letter, UnknownPartner, find_partner, partner_letter
@@ -37,7 +37,7 @@ def show_partners(path: Path, form: str) -> int:
         return documents.refuse(path, examination, form)
     partners = sorted(examination.document.federation.partners, key=lambda partner: partner.domain)
     if form == "json":
-        documents.write_json([_listed(partner) for partner in partners])
+        write_json([_listed(partner) for partner in partners])
     else:
         header = ("domain", "further domains", "type", "group", "allowed", "switch", "support", "contact")
         rows = [_row(partner) for partner in partners]
@@ -54,19 +54,14 @@ def write_letter(path: Path, domain: str, certificate_files: Sequence[Path], for
         letter = _letter(examination.document, domain, certificate_files)
     except UnknownPartner:
         near = f"; `xmppgw partner list --document {path}` lists them all"
-        return _refuse("letter-partner", f"{domain[:255]!r} is no partner of {path}{near}")
+        return refuse([bad_input("letter-partner", str(path), f"{domain[:255]!r} is no partner of it{near}")], form)
     except CertificateFileError as error:
-        return _refuse("letter-certificate", str(error))
+        return refuse([bad_input("letter-certificate", "--certificate", str(error))], form)
     if form == "json":
-        documents.write_json(letter_as_json(letter, examination))
+        write_json(letter_as_json(letter, examination))
     else:
         sys.stdout.write(letter_as_text(letter, form))
     return documents.status(examination)
-
-
-def _refuse(problem: str, message: str) -> int:
-    print(f"error [{problem}] {message}", file=sys.stderr)
-    return BAD_INPUT
 
 
 def _letter(document: Document, domain: str, certificate_files: Sequence[Path]) -> Letter:

@@ -1,6 +1,7 @@
 """`xmppgw policy explain USER`: which policy decides for a user, how every gate stands, and what to change.
 
-Called by `program`. Exit status 0: no gate is closed; 1: one is; 2: bad input.
+Called by `program`, and by `explaining` for a pair of addresses. Exit status 0: no gate is closed; 1: one is; 2: bad
+input.
 """
 
 from __future__ import annotations
@@ -8,16 +9,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from pydantic_core import PydanticCustomError
 
-from xmppgw.cli.exits import BAD_INPUT, FINE, REFUSED
+from xmppgw.cli.exits import FINE, REFUSED
+from xmppgw.cli.output import refuse, write_json
 from xmppgw.cli.tables import code, table
-from xmppgw.federation import Problem, Severity, examine_document
+from xmppgw.federation import Examination, Problem, Severity, examine_document
 from xmppgw.federation.names import domain_name
 from xmppgw.policy.explanation import Explanation, explain
 from xmppgw.policy.users import User, UsersProblem, read_users, sip_address
@@ -38,23 +39,49 @@ def main(arguments: Sequence[str]) -> int:
     one.add_argument("--partner", metavar="DOMAIN", help="also look at the gates of this XMPP domain")
     one.add_argument("--format", choices=("text", "markdown", "json"), default="text")
     parsed = parser.parse_args(arguments)
-    return _explain(parsed.user, parsed.document, parsed.users, parsed.partner, parsed.format)
+    examination = examine_document(parsed.document)
+    asked = _Asked(parsed.user, parsed.partner, parsed.document, parsed.users)
+    return _explain(examination, asked, parsed.format)
 
 
-def _explain(written: str, path: Path, users: Path | None, partner: str | None, form: str) -> int:
+def explain_pair(sender: str, recipient: str, path: Path, users: Path | None, form: str) -> int:
+    """Print how the gates stand for a message from `sender` to `recipient`, one of whom is a SIP user of ours."""
     examination = examine_document(path)
+    document = examination.document
+    ours = {domain.name for domain in document.federation.sip_domains} if document is not None else set()
+    user, remote = (recipient, sender) if _domain(recipient) in ours else (sender, recipient)
+    return _explain(examination, _Asked(user, _domain(remote), path, users), form)
+
+
+def _domain(address: str) -> str:
+    """What stands behind the @ and before the resource, for comparing; whether it is a domain is judged later."""
+    return address.partition("/")[0].rpartition("@")[2].lower()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was typed."""
+
+    user: str
+    partner: str | None
+    document: Path
+    users: Path | None
+
+
+def _explain(examination: Examination, asked: _Asked, form: str) -> int:
     problems = [each for each in examination.problems if each.severity is Severity.ERROR]
-    address, domain = _names(written, partner, problems)
+    address, domain = _names(asked.user, asked.partner, problems)
     if examination.document is None or problems:
-        return _refuse(problems, form)
+        return refuse(problems, form)
     federation = examination.document.federation
+    users = asked.users
     if users is None and federation.users.export is not None:
-        users = path.parent / federation.users.export
+        users = asked.document.parent / federation.users.export
     try:
         user = _find(address, users) if users is not None else None
     except UsersProblem as problem:
         message = Problem(problem.code, Severity.ERROR, problem.file, problem.line, "", problem.message, "")
-        return _refuse([message], form)
+        return refuse([message], form)
     found = explain(federation, address, user, table=users is not None, partner=domain)
     _print(found, form)
     return FINE if found.allowed else REFUSED
@@ -92,9 +119,10 @@ def _print(found: Explanation, form: str) -> None:
             "policy": found.effective.policy,
             "enable_federation_access": found.effective.switches.enable_federation_access,
             "enable_xmpp_access": found.effective.switches.enable_xmpp_access,
+            "decided_by": found.closed.name if found.closed else None,
             "gates": [asdict(gate) for gate in found.gates],
         }
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+        write_json(value)
         return
     markdown = form == "markdown"
     name = code(found.user) if markdown else found.user
@@ -103,16 +131,10 @@ def _print(found: Explanation, form: str) -> None:
     print(f"{name} {verdict}.")
     print(
         f"Decided by {found.effective.policy} (scope {found.effective.scope}): EnableFederationAccess "
-        f"{switches.enable_federation_access}, EnableXmppAccess {switches.enable_xmpp_access}.\n"
+        f"{switches.enable_federation_access}, EnableXmppAccess {switches.enable_xmpp_access}."
     )
+    if found.closed:
+        print(f"The first closed gate is {found.closed.name}: {found.closed.found}. To open it: {found.closed.change}.")
+    print()
     rows = [(gate.name, gate.state.value, gate.found, gate.change) for gate in found.gates]
     sys.stdout.write(table(("gate", "state", "found", "what to change"), rows, markdown=markdown))
-
-
-def _refuse(problems: Sequence[Problem], form: str) -> int:
-    if form == "json":
-        encoded = msgspec.json.encode([problem.as_json() for problem in problems])
-        sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
-    else:
-        sys.stderr.writelines(f"{problem}\n" for problem in problems)
-    return BAD_INPUT

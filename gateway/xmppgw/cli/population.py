@@ -6,7 +6,6 @@ Called by `documents` for `check` and `plan`. The table is the file beside the d
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,9 @@ def export_path(path: Path, document: Document) -> Path | None:
     return None if name is None else path.parent / name
 
 
+_Plain = tuple[str, str, str, str, bool, str, bool, bool, bool]
+
+
 class _Alike(NamedTuple):
     """All that the counts depend on: users who are alike in it are counted together."""
 
@@ -62,15 +64,20 @@ def count_users(export: Path, document: Document) -> Population:
     """The counts; raises UsersProblem (`xmppgw.policy.users`) where the table cannot be used."""
     federation = document.federation
     staying = {e.user for e in federation.users.exceptions if e.reason is not ExceptionReason.INTERRUPTION}
-    numbers: Counter[_Alike] = Counter()
-    one_of: dict[_Alike, User] = {}
+    counts: dict[_Plain, int] = {}
+    examples: dict[_Plain, User] = {}
     for user in read_users(export):
-        alike = _Alike(
+        # A plain tuple: this is done for every user.
+        alike = (
             user.user.rpartition("@")[2], user.pool, user.policy, user.site, user.enabled, user.hosting,
             user.survivable_branch, user.blank_name, user.user in staying,
         )  # fmt: skip
-        numbers[alike] += 1
-        one_of.setdefault(alike, user)
+        if alike in counts:
+            counts[alike] += 1
+        else:
+            counts[alike], examples[alike] = 1, user
+    numbers = {_Alike(*alike): number for alike, number in counts.items()}
+    one_of = {_Alike(*alike): user for alike, user in examples.items()}
 
     legacy_pool = federation.legacy.pool if federation.legacy is not None else None
     all_domains, own_domains = {domain.name for domain in federation.sip_domains}, set(federation.own_domains)
@@ -80,7 +87,7 @@ def count_users(export: Path, document: Document) -> Population:
         return sum(number for alike, number in numbers.items() if holds(alike))
 
     return Population(
-        total=numbers.total(),
+        total=sum(numbers.values()),
         to_move=count(lambda u: u.pool.lower() == legacy_pool and u.domain in own_domains and not u.excepted),
         on_target_pool=count(lambda u: u.pool.lower() == federation.target.pool),
         with_xmpp=count(lambda u: effective(policies, one_of[u], one_of[u].user).allowed),

@@ -29,6 +29,16 @@ _HANDED_OVER: Final = {
         "run the front end (XMPP gateway) daemon; see `xmppgw frontend --help`",
     ),
     "runbook": ("xmppgw.cli.runbook", False, "write the SIP platform's runbook; see `xmppgw runbook --help`"),
+    "probe": (
+        "xmppgw.probe.__main__",
+        False,
+        "run a command while people of the lab chat, and report what it cost them; see `xmppgw probe --help`",
+    ),
+    "explain": (
+        "xmppgw.cli.explaining",
+        False,
+        "say which rule decided about a message, or a pair of addresses; see `xmppgw explain --help`",
+    ),
     "status": ("xmppgw.telemetry.control_client", True, "show streams, links and queues of a daemon on this host"),
     "drain": ("xmppgw.telemetry.control_client", True, "let a daemon on this host finish what is in flight"),
     "import-legacy": (

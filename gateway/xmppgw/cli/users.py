@@ -21,7 +21,8 @@ from typing import Final
 
 import msgspec
 
-from xmppgw.cli.exits import BAD_INPUT, FINE, REFUSED
+from xmppgw.cli.exits import FINE, REFUSED
+from xmppgw.cli.output import bad_input, refuse, write_json
 from xmppgw.exports import cmdlets
 from xmppgw.exports.deployment import Gathering
 from xmppgw.exports.files import FileRead, exported_files, read_file
@@ -108,7 +109,7 @@ def index(users: Path, output: Path) -> int:
     except UsersProblem as problem:
         return _refuse([_problem_of(problem)], "text")
     except (IndexProblem, OSError) as error:
-        return _refuse([Problem("output-unwritable", Severity.ERROR, str(output), 0, "", str(error), "")], "text")
+        return _refuse([bad_input("output-unwritable", str(output), str(error))], "text")
     print(f"{output}: {count} users")
     return FINE
 
@@ -177,7 +178,7 @@ def _bring(
     if write:
         _write(table, new, files, changes, threshold)
     if form == "json":
-        _write_json(_as_json(table, changes, findings, threshold=threshold, refused=refused, written=write))
+        write_json(_as_json(table, changes, findings, threshold=threshold, refused=refused, written=write))
     else:
         sys.stdout.write(_as_text(table, changes, findings, threshold=threshold, refused=refused, written=write))
     return REFUSED if refused else FINE
@@ -271,13 +272,4 @@ def _problem_of(problem: UsersProblem) -> Problem:
 
 
 def _refuse(problems: Sequence[Problem], form: str, more: int = 0) -> int:
-    if form == "json":
-        _write_json([problem.as_json() for problem in problems])
-    else:
-        sys.stderr.writelines(f"{problem}\n" for problem in problems)
-        print(f"nothing written: {len(problems) + more} problems", file=sys.stderr)
-    return BAD_INPUT
-
-
-def _write_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    return refuse(problems, form, f"nothing written: {len(problems) + more} problems")

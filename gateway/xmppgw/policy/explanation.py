@@ -45,7 +45,12 @@ class Explanation:
     @property
     def allowed(self) -> bool:
         """Whether no gate is closed."""
-        return all(gate.state is not State.CLOSED for gate in self.gates)
+        return self.closed is None
+
+    @property
+    def closed(self) -> Gate | None:
+        """The first gate that is closed: what decides."""
+        return next((gate for gate in self.gates if gate.state is State.CLOSED), None)
 
 
 def explain(

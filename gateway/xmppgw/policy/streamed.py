@@ -7,9 +7,11 @@ Nothing but one item and one piece of the text is ever in memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import Final, TypeVar
 
+Row = TypeVar("Row")
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 #: Characters of one item. A user of the platform with every property that PowerShell prints takes about 12,000.
@@ -108,6 +110,53 @@ class JsonText:
                 self._at += 1
                 return
             self.expect(",")
+
+    def rows(
+        self, many: Callable[[str], Sequence[Row] | None], one: Callable[[Json, int], Row]
+    ) -> Iterator[tuple[int, Row]]:
+        """Line and row of every item of the array that begins here; `one` makes a row of a value and its line.
+
+        `many` is offered the text of many lines at once, each one flat object and a comma, which is how we write
+        tables ourselves: ten times as fast. It makes all their rows, or None where it has any doubt; from there on each
+        item is looked at by itself, and what is wrong is found by its line. Raises StreamedJsonError.
+        """
+        self.expect("[")
+        if self.peek() == "]":
+            self._at += 1
+            return
+        quick = True
+        while True:
+            if quick:
+                line, rows = self._many(many)
+                quick = rows is not None
+                if rows:
+                    yield from zip(count(line), rows, strict=False)
+                    continue
+            self.peek()
+            line = self.line
+            yield line, one(self.value(), line)
+            if self.peek() == "]":
+                self._at += 1
+                return
+            self.expect(",")
+
+    def _many(self, many: Callable[[str], Sequence[Row] | None]) -> tuple[int, Sequence[Row] | None]:
+        """Line of the cursor, and the rows of as many lines as are at hand; none at the last item."""
+        self.peek()
+        while len(self._text) - self._at < _PIECE and self._fill():
+            pass
+        line, end = self.line, self._text.rfind("},\n", self._at) + len("},\n")
+        block = self._text[self._at : end] if end > self._at + len("},\n") else ""
+        if not block:
+            return line, ()
+        number = block.count("\n")
+        flat = block.startswith("{") and number == block.count("{") == block.count("}") == block.count("},\n{") + 1
+        if not flat or any(sign in block for sign in "[]\\\t\r"):
+            return line, None
+        rows = many(block)
+        if rows is not None:
+            self._at = end
+        return line, rows
 
     def members(self) -> Iterator[str]:
         """Every key of the object that begins here; the caller takes each key's value. Raises StreamedJsonError."""

@@ -1,7 +1,8 @@
 """Command line of the probe: `around` runs a command under it, `report` makes the report's faces anew.
 
-Called by the Makefile. Exit status of `around`: the command's own; 4 if that was 0 and something was lost, doubled or
-did not come to rest; 3 if the probe could not begin and the command was not run.
+Called by `xmppgw.cli` (`xmppgw probe`) and, as a module, by the Makefile. Exit status of `around`: the command's own; 4
+if that was 0 and something was lost, doubled or did not come to rest; 3 if the probe could not begin and the command
+was not run.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from xmppgw.probe import runner
 
 def main(arguments: list[str]) -> int:
     """Run one verb."""
-    parser = argparse.ArgumentParser(prog="python -m xmppgw.probe", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="xmppgw probe", description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     around = verbs.add_parser("around", help="run a command while people chat, and report what it cost them")
     around.add_argument("--output", default="out/lab", help="where report.{json,html,md} go")
-    around.add_argument("--lab", default=".lab", help="the lab's own folder, with outputs.json")
+    lab = os.environ.get("XMPPGW_LAB_DIR") or ".lab"
+    around.add_argument("--lab", default=lab, help="the lab's own folder, with outputs.json")
     document = os.environ.get("XMPPGW_LAB_DOCUMENT") or "inventories/lab/group_vars/all/federation.yml"
     around.add_argument("--document", default=document)
     around.add_argument("--limit", type=int, default=50_000, help="most messages per pair and direction")

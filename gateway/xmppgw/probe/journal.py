@@ -16,7 +16,11 @@ import msgspec
 
 PATH = "/var/lib/xmppgw-migration/journal.jsonl"
 
-ActionState = Literal["done", "begun", "planned", "undone"]
+ActionState = Literal["done", "begun", "planned", "undone", "left"]
+"""`left`: its step ended well without it, because the partner it is about stays where it is."""
+
+PROOFS = ("S", "T", "C")
+"""How a partner and we came to trust each other (`federation.outcome.Method`)."""
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -45,7 +49,7 @@ class Record(msgspec.Struct, frozen=True):
     reason: str = ""
     by: str = ""
     code: str = ""
-    codes: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
     wave: str | int = ""
     users: tuple[str, ...] | int = ()
 
@@ -65,6 +69,7 @@ class PlannedAction:
     step: int
     what: str
     state: ActionState
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,8 +177,30 @@ def _plan(records: Sequence[Record], since: float) -> tuple[tuple[PlannedAction,
             states[record.step] = "done"
         elif record.event == "step_undone":
             states[record.step] = "undone"
-    planned = [PlannedAction(step, action.what, states.get(step, "planned")) for action, step in _numbered(actions)]
+    since_then = records[adopted[0] :]
+    planned = [_planned(action, step, states, since_then) for action, step in _numbered(actions)]
     return tuple(sorted(planned, key=lambda action: action.step)), first.digest
+
+
+def _planned(
+    action: Action, step: int, states: Mapping[int, ActionState], since_then: Sequence[Record]
+) -> PlannedAction:
+    state = states.get(step, "planned")
+    why = _left(action, since_then) if state == "done" else ""
+    return PlannedAction(step, action.what, "left" if why else state, why)
+
+
+def _left(action: Action, records: Sequence[Record]) -> str:
+    """Why a line about one partner was not done although its step was; empty if it was. Ids are `6/route/<domain>`."""
+    _, _, about = action.id.partition("/")
+    kind, _, domain = about.partition("/")
+    event = {"prove": "partner_proved", "drain": "partner_switched", "route": "partner_switched"}.get(kind)
+    last = next((r for r in reversed(records) if r.event == event and r.partner == domain), None)
+    if last is None:
+        return ""
+    if kind == "prove":
+        return "" if last.outcome in PROOFS else last.outcome or "unproved"
+    return "" if last.state == "gateway" else last.state
 
 
 def _numbered(actions: Mapping[str, Action]) -> Iterator[tuple[Action, int]]:
@@ -206,8 +233,8 @@ def _wave(record: Record) -> Wave:
 
 
 def _guards(record: Record) -> list[GuardResult]:
-    if record.event == "guards_passed":
-        return [GuardResult(record.time, code, "passed", record.step) for code in record.codes]
+    if record.event == "step_opened":
+        return [GuardResult(record.time, code, "passed", record.step) for code in record.guards]
     if record.event == "guard_overridden":
         return [GuardResult(record.time, record.code, "overridden", record.step, record.by or record.who, record.why)]
     return []

@@ -62,6 +62,8 @@ class Step:
     duration_s: float = 0.0
     waited_s: float = 0.0
     reason: str = ""
+    earlier: State = "pending"
+    """What it was when the run that is now at it began: several runs may be measured together."""
 
     @property
     def own_s(self) -> float:
@@ -131,7 +133,8 @@ def _plain_name(name: str) -> str:
 def _apply(step: Step, line: StepLine) -> Step:
     match line.event:
         case "step_started":
-            return replace(step, state="running", started=step.started or line.t)
+            started = line.t if step.started is None else step.started
+            return replace(step, state="running", started=started, earlier=step.state)
         case "step_finished":
             state: State = "undone" if line.state == "undone" else "done"
             return _ended(step, line, state)
@@ -144,13 +147,17 @@ def _apply(step: Step, line: StepLine) -> Step:
 
 
 def _ended(step: Step, line: StepLine, state: State) -> Step:
+    changed = int(line.changed or 0)
+    if step.earlier == state and not changed:
+        # A later run looked at it again and had nothing to do.
+        return replace(step, state=state)
     return replace(
         step,
         state=state,
         ended=line.t,
-        changed=int(line.changed or 0),
-        duration_s=line.duration_s if line.duration_s is not None else 0.0,
-        waited_s=line.waited_s if line.waited_s is not None else 0.0,
+        changed=step.changed + changed,
+        duration_s=step.duration_s + (line.duration_s or 0.0),
+        waited_s=step.waited_s + (line.waited_s or 0.0),
     )
 
 

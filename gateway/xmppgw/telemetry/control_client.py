@@ -9,10 +9,14 @@ import argparse
 import json
 import socket
 import sys
+from pathlib import Path
 
 import msgspec
 
 from xmppgw.telemetry.control import Json
+
+#: Where the daemons listen on a host that the migration has installed.
+SOCKETS = {"edge": "/run/xmppgw-edge/control.sock", "frontend": "/run/xmppgw-frontend/control.sock"}
 
 #: An answer larger than this is not one.
 MAXIMUM_ANSWER_BYTES = 64 * 1024 * 1024
@@ -51,7 +55,7 @@ def main(argv: list[str]) -> int:
         ("control", "send any command"),
     ):
         sub = verbs.add_parser(verb, help=text)
-        sub.add_argument("--socket", required=True, help="path of the daemon's control socket")
+        sub.add_argument("--socket", help="the daemon's control socket; default that of the daemon of this host")
         sub.add_argument("--format", choices=("text", "json"), default="text")
         sub.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for the answer")
         if verb == "control":
@@ -67,12 +71,22 @@ def main(argv: list[str]) -> int:
                 parser.error(f"{field!r} is not NAME=VALUE")
             request[name] = value
     try:
-        answer = ask(arguments.socket, request, seconds=arguments.timeout)
+        answer = ask(arguments.socket or _only_one(), request, seconds=arguments.timeout)
     except NoDaemon as problem:
         print(problem, file=sys.stderr)
         return 2
     print(json.dumps(answer, indent=2, sort_keys=True) if arguments.format == "json" else "\n".join(_lines(answer)))
     return 0 if answer.get("ok") is True else 1
+
+
+def _only_one() -> str:
+    """The control socket of the only daemon on this host; raises NoDaemon where there is none, or more than one."""
+    found = [path for path in SOCKETS.values() if Path(path).exists()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NoDaemon(f"there are {len(found)} daemons on this host: name one with --socket: {', '.join(found)}")
+    raise NoDaemon(f"there is no daemon on this host: none of {', '.join(SOCKETS.values())}; or name its --socket")
 
 
 def _lines(value: Json, indent: str = "") -> list[str]:

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "frontend": {"link", "policy", "sip", "store", "telemetry", "tls", "translate", "xmpp"},
     "probe": {"federation"},
     "runbook": {"federation"},
-    "cli": {"exports", "federation", "policy", "runbook", "sip", "xmpp"},
+    "cli": {"exports", "federation", "policy", "runbook", "sip", "telemetry", "xmpp"},
 }
 
 

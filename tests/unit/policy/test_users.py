@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xmppgw.policy import users as users_module
 from xmppgw.policy.index import IndexProblem, UserIndex, build_index
 from xmppgw.policy.users import User, UsersProblem, key_of, read_users, sip_address, write_users
 
@@ -169,3 +170,68 @@ def test_what_is_no_index_is_refused(tmp_path: Path, content: bytes) -> None:
         UserIndex(path)
     with pytest.raises(IndexProblem):
         UserIndex(tmp_path / "none.sqlite")
+
+
+GOOD = '{"user":"b@corp.example","pool":"p.corp.example","policy":"Fed"}'
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        GOOD,
+        '{"user": "b@corp.example"}',
+        '{"user":"b@corp.example","policy":":colon"}',
+        '{"user":"b@corp.example","policy":"with \\"quotes\\": inside"}',
+        '{"user":"b@corp.example","policy":"{braces}"}',
+        '{"user":"b@corp.example","policy":"Z\u00fcrich"}',
+        '{"user":"b@corp.example","user":"b@corp.example"}',
+        '{"user":"b@corp.example","policy" :"x","policy":"y"}',
+        '{"user":"b@corp.example","nobody":"knows"}',
+        '{"user":"b@corp.example","enabled":"yes"}',
+        '{"user":"b@corp.example","hosting":"moon"}',
+        '{"user":"B@corp.example"}',
+        '{"user":"b@xn--x.example"}',
+        '{"user":"sip:b@corp.example"}',
+        '{"user":"a@corp.example"}',
+        '{"user":"z@corp.example"}',
+        '{"user":"b@corp.example"',
+        '{"user":"b@corp.example"},',
+        "[]",
+        "null",
+        '{"user":"b@corp.example"},{"user":"bb@corp.example"}',
+        '{"user":"b@corp.example",\n"pool":"p"}',
+        '{"user":\t"b@corp.example"}',
+        "",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n]}\n", "\n]", "", "\n]} x"])
+def test_many_lines_at_once_are_read_as_each_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, middle: str, end: str
+) -> None:
+    path = tmp_path / "users.json"
+    lines = ['{"user":"a@corp.example"}', middle, '{"user":"c@corp.example"}', '{"user":"d@corp.example"}']
+    path.write_text('{"schema": 1, "users": [\n' + ",\n".join(lines) + end, encoding="utf-8")
+
+    def outcome() -> object:
+        found: list[User] = []
+        try:
+            for user in read_users(path):
+                found.append(user)  # noqa: PERF402 - what was read before the problem counts, too
+        except UsersProblem as problem:
+            return found, problem.code, problem.line, problem.message
+        return found
+
+    together = outcome()
+    monkeypatch.setattr("xmppgw.policy.users._users", lambda lines: None)
+    assert together == outcome()
+
+
+def test_a_table_as_we_write_it_is_not_read_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "users.json"
+    users = [User(f"user-{number:05}@corp.example", policy="Fed") for number in range(20_000)]
+    path.write_bytes(b"".join(write_users(users)))
+    alone: list[object] = []
+    one_by_one = users_module._user
+    monkeypatch.setattr(users_module, "_user", lambda *given: alone.append(given) or one_by_one(*given))
+    assert list(read_users(path)) == users
+    assert len(alone) == 1, "only the last line has no comma"

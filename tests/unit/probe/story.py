@@ -134,11 +134,18 @@ def journal_lines() -> bytes:
             "by": "carol",
             "why": "nobody there <b>",
         },
-        {"event": "guards_passed", "time": moment(4), "step": 1, "codes": ["migration-r1", "migration-r3"]},
         {"event": "something_new", "time": moment(5), "who": "root@controller"},
     ]
     for number, start, end, _ in STEPS:
-        records.append({"event": "step_opened", "time": moment(start), "step": number, "digest": DIGEST})
+        records.append(
+            {
+                "event": "step_opened",
+                "time": moment(start),
+                "step": number,
+                "digest": DIGEST,
+                "guards": ["migration-r1", "migration-r3"],
+            }
+        )
         if number == 3:
             records.append(
                 {"event": "wave_done", "time": moment(end), "wave": "pilot", "users": ["alice@corp.example"]}

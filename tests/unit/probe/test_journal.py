@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.unit.probe.story import DIGEST, START, journal_lines, told_by_the_journal
 
 from xmppgw.probe.journal import read_records, tell
@@ -17,6 +19,40 @@ def test_each_planned_line_says_what_became_of_it() -> None:
     assert {action.state for action in whole.plan} == {"done"}
     cut = b"".join(line for line in journal_lines().splitlines(keepends=True) if b'"step_done"' not in line)
     assert {action.state for action in tell(read_records(cut), START).plan} == {"begun"}
+
+
+def test_a_line_about_a_partner_who_stays_where_it_is_was_not_done() -> None:
+    actions = [
+        {"id": f"6/{kind}/{domain}", "step": 6, "what": f"{kind} {domain}"}
+        for kind in ("drain", "prove", "route")
+        for domain in ("a.example", "b.example")
+    ]
+    events: list[dict[str, object]] = [
+        {"event": "run_started", "verb": "migrate"},
+        {"event": "plan_adopted", "digest": DIGEST, "actions": actions},
+        {"event": "step_opened", "step": 6},
+        {"event": "partner_proved", "partner": "a.example", "outcome": "S"},
+        {"event": "partner_proved", "partner": "b.example", "outcome": "unproved"},
+        {"event": "partner_switched", "partner": "a.example", "state": "gateway"},
+        {"event": "partner_switched", "partner": "b.example", "state": "static?"},
+        {"event": "step_done", "step": 6},
+    ]
+    lines = b"".join(json.dumps({"time": "2026-11-21T10:00:00Z", **event}).encode() + b"\n" for event in events)
+    found = {action.what: (action.state, action.why) for action in tell(read_records(lines), 0.0).plan}
+    assert found == {
+        "drain a.example": ("done", ""),
+        "prove a.example": ("done", ""),
+        "route a.example": ("done", ""),
+        "drain b.example": ("left", "static?"),
+        "prove b.example": ("left", "unproved"),
+        "route b.example": ("left", "static?"),
+    }
+
+
+def test_the_rules_that_held_are_those_of_the_opened_steps() -> None:
+    passed = [(guard.code, guard.step) for guard in told_by_the_journal().guards if guard.result == "passed"]
+    assert passed[:2] == [("migration-r1", 1), ("migration-r3", 1)]
+    assert len(passed) == 12
 
 
 def test_history_tells_runs_forward_and_back_waves_and_who_overrode_what() -> None:

@@ -37,6 +37,21 @@ def test_a_killed_step_that_a_second_run_finishes_is_done() -> None:
     assert course.steps[2].state == "done"
 
 
+def test_runs_that_are_measured_together_add_up_and_one_with_nothing_to_do_adds_nothing() -> None:
+    step = read_course(
+        [
+            line(0, "step_started", 3),
+            line(5, "step_failed", 3, changed=2, reason="a kill"),
+            line(20, "step_started", 3),
+            line(25, "step_finished", 3, changed=1, duration_s=5.0),
+            line(60, "step_started", 3),
+            line(61, "step_finished", 3, changed=0, duration_s=1.0),
+        ],
+        90,
+    ).steps[2]
+    assert (step.state, step.changed, step.started, step.ended) == ("done", 3, 0, 25)
+
+
 def test_a_killed_step_that_nobody_goes_on_with_still_runs() -> None:
     course = read_course([line(0, "step_started", 3)], 7)
     assert course.current() is course.steps[2]

@@ -52,6 +52,7 @@ class MigrationAction(ActionBase):
 
     def environment(self, task_vars):
         """Return the Environment of this run."""
+        refuse_stray_words(task_vars)
         path = self.setting(task_vars, "migration_document")
         document, problems = environment.examine(path)
         if as_bool(task_vars.get("rehearsal")):
@@ -106,6 +107,17 @@ class MigrationAction(ActionBase):
     def checking(self):
         """True in check mode."""
         return self._task.check_mode
+
+
+def refuse_stray_words(task_vars):
+    """Refuse `-e why=several words`: the first would be taken for all of it, and Ansible keeps the others here."""
+    stray = task_vars.get("_raw_params")
+    if stray:
+        raise PictureError(
+            "migration-arguments",
+            f"-e was given words without a name: {stray}. A value with blanks needs quotes of its own: "
+            "-e \"why='several words'\"",
+        )
 
 
 def as_bool(value):

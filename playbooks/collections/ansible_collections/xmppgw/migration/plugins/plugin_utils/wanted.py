@@ -17,6 +17,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.issuing import OU
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from xmppgw.federation import certificates, edge_settings, front_end_settings
+from xmppgw.telemetry.control_client import SOCKETS
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 STORE = "/var/lib/xmppgw-frontend/store.sqlite"
@@ -33,7 +34,7 @@ KINDS = {
         "service": "xmppgw-edge.service",
         "socket": "xmppgw-edge.socket",
         "socket_step": 5,
-        "control_socket": "/run/xmppgw-edge/control.sock",
+        "control_socket": SOCKETS["edge"],
     },
     "front_end": {
         "step": 1,
@@ -42,7 +43,7 @@ KINDS = {
         "service": "xmppgw-frontend.service",
         "socket": "xmppgw-frontend.socket",
         "socket_step": 1,
-        "control_socket": "/run/xmppgw-frontend/control.sock",
+        "control_socket": SOCKETS["frontend"],
     },
 }
 """Per kind of gateway host: its user, files and units. `socket_step`: when its port is opened (R5 for the edge)."""
