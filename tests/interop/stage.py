@@ -29,6 +29,7 @@ import dns.rrset
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[1] / ".cache"
 IMAGE = CACHE / "images" / "current-servers"
+ACME_IMAGE = CACHE / "images" / "current-acme"
 CLONE_NEWNET = 0x40000000
 
 EDGE, SECOND_EDGE = "198.51.100.10", "198.51.100.12"
@@ -52,10 +53,10 @@ def reason_to_skip() -> str | None:
     return None
 
 
-def lower_directories() -> str:
-    """What overlayfs is to stack, topmost first: the servers' layer on the plain system."""
+def lower_directories(image: Path = IMAGE) -> str:
+    """What overlayfs is to stack, topmost first: an image's layer on the plain system."""
     plain = IMAGE.parent / "current-plain"
-    return f"{IMAGE.resolve()}:{plain.resolve()}"
+    return f"{image.resolve()}:{plain.resolve()}"
 
 
 class NameServer(threading.Thread):
@@ -139,9 +140,9 @@ class Stage:
         """Run a command in the stage's namespaces to its end."""
         return subprocess.run(self._enter(*command), check=True, capture_output=True, timeout=60)
 
-    def root(self, name: str) -> Path:
-        """A throw-away copy of the servers' image, as seen from outside the stage."""
-        lower = lower_directories()
+    def root(self, name: str, image: Path = IMAGE) -> Path:
+        """A throw-away copy of an image, as seen from outside the stage."""
+        lower = lower_directories(image)
         self.run("sh", "-euc", _OVERLAY, "overlay", name, lower)
         root = Path(f"/proc/{self.pid}/root/mnt/{name}/root")
         (root / "etc/resolv.conf").write_text(f"nameserver {RESOLVER}\n")
@@ -154,13 +155,6 @@ class Stage:
             inside = ["chroot", f"--userspec={user}:{user}", f"/mnt/{name}/root", *command]
             self._processes[name] = subprocess.Popen(
                 self._enter(*inside), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def start_here(self, name: str, *command: str) -> None:
-        """Start a program of this machine in the stage's network; its output goes to `<name>.log`."""
-        with (self.directory / f"{name}.log").open("wb") as log:
-            self._processes[name] = subprocess.Popen(
-                self._enter(*command), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def end(self, name: str) -> None:

@@ -1,4 +1,7 @@
-"""Certificates from a real ACME authority (pebble), proved through a real name server (Knot), and what is refused."""
+"""Certificates from a real ACME authority (pebble), proved through a real name server (Knot), and what is refused.
+
+Pebble is the one that the lab's host `acme` boots, from the same image.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import base64
 import datetime
 import ipaddress
 import json
-import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +30,9 @@ from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
 from . import stage as stages  # noqa: E402
 
-SKIP = stages.reason_to_skip() or (None if shutil.which("pebble") else "needs the Debian package pebble")
+SKIP = stages.reason_to_skip() or (
+    None if stages.ACME_IMAGE.is_dir() else f"needs the image at {stages.ACME_IMAGE}: .ci/setup --for test bakes it"
+)
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(SKIP is not None, reason=SKIP or "")]
 
 AUTHORITY, KNOT = stages.PROSODY, stages.EJABBERD
@@ -112,22 +116,25 @@ class World:
         (root / "etc/knot/knot.conf").write_text(KNOT_CONFIGURATION)
         (root / "tmp/corp.example.zone").write_text(ZONE)
         self.stage.start("knot", "/usr/sbin/knotd", "-c", "/etc/knot/knot.conf")
+        inside = self.stage.root("pebble", stages.ACME_IMAGE)
         self.trust = listener_certificate(folder)
+        for name in ("pebble.pem", "pebble.key"):
+            (inside / "tmp" / name).write_bytes((folder / name).read_bytes())
         configuration = {
             "pebble": {
                 "listenAddress": f"{AUTHORITY}:14000",
                 "managementListenAddress": f"{AUTHORITY}:15000",
-                "certificate": str(self.trust),
-                "privateKey": str(folder / "pebble.key"),
+                "certificate": "/tmp/pebble.pem",
+                "privateKey": "/tmp/pebble.key",
                 "httpPort": 5002,
                 "tlsPort": 5001,
             }
         }
-        (folder / "pebble.json").write_text(json.dumps(configuration))
+        (inside / "tmp/pebble.json").write_text(json.dumps(configuration))
         # No sleeping before it validates; everything else as it comes: one nonce in twenty is refused.
-        self.stage.start_here(
-            "pebble", "env", "PEBBLE_VA_NOSLEEP=1", "pebble", "-config", str(folder / "pebble.json"), "-strict",
-            "-dnsserver", f"{KNOT}:53",
+        self.stage.start(
+            "pebble", "/usr/bin/env", "PEBBLE_VA_NOSLEEP=1", "/usr/bin/pebble", "-config", "/tmp/pebble.json",
+            "-strict", "-dnsserver", f"{KNOT}:53",
         )  # fmt: skip
         self.stage.wait_for_port("knot", KNOT, 53)
         self.stage.wait_for_port("pebble", AUTHORITY, 14000)
