@@ -192,6 +192,8 @@ class Legacy(Part):
     """`AllowFederatedUsers` of `Get-CsAccessEdgeConfiguration`; absent: nobody has looked"""
     survivable_branch_pools: tuple[DomainName, ...] = ()
     """Survivable Branch Appliances: users homed there have no XMPP (rule R8)"""
+    decommissioned: bool = False
+    """said after `decommission.yml`: the ports that it needed are no part of the firewall's rules any more"""
 
 
 class Target(Part):

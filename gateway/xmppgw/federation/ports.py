@@ -90,7 +90,8 @@ def _rows(federation: Federation) -> Iterator[PortRule]:
     yield from _resolver_rows(federation)
     yield from _issuer_rows(federation)
     yield from _azure_rows(federation)
-    yield from _legacy_rows(federation)
+    gone = federation.legacy is not None and federation.legacy.decommissioned
+    yield from (row for row in _legacy_rows(federation) if not (gone and row.until == "decommission"))
 
 
 def _edge_rows(federation: Federation) -> Iterator[PortRule]:

@@ -134,6 +134,10 @@ class TestPorts:
         }
         assert rows == {(5999, "xmpp.partner1.example", ()), (5269, "2001:db8::9", ("2001:db8::9",))}
 
+    def test_once_the_legacy_gateway_is_gone_its_ports_are(self, document: Document) -> None:
+        gone = ports(examine(changed(("single_edge_fqdn: false", "decommissioned: true"))).require())
+        assert gone == [row for row in ports(document) if row.until == "always"]
+
     def test_no_row_twice_and_always_in_the_same_order(self, document: Document) -> None:
         rows = ports(document)
         assert len(rows) == len(set(rows))

@@ -101,6 +101,10 @@ def window_is_over(world):
     world.federation["maintenance_window"] = {"start": "2026-12-05T22:00:00+01:00", "end": "2026-12-06T02:00:00+01:00"}
 
 
+def called_decommissioned(world):
+    world.federation["legacy"]["decommissioned"] = True
+
+
 def silent_gateway(world):
     world.reach = {"198.51.100.5:5269": "Connection refused", "[2001:db8:2::5]:5269": "timed out"}
 
@@ -179,6 +183,7 @@ CASES = [
     ("public-private-ca", own_ca_outside_the_lab, None),
     ("text-only", microsoft, None),
     ("migration-window", window_is_over, None),
+    ("migration-legacy-gone", called_decommissioned, None),
     ("migration-legacy-silent", silent_gateway, None),
     ("migration-legacy-silent", stopped_gateway, None),
     ("migration-legacy-edge", edge_with_the_old_name, None),

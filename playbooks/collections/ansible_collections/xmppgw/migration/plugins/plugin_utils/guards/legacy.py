@@ -23,6 +23,8 @@ class Legacy:
     """XMPP users of such a domain whom the document wants moved (pilots)."""
     led_away: dict = field(default_factory=dict)
     """Such a domain to the targets of ours that its SRV RRset names."""
+    gone_too_early: bool = False
+    """The document says that it is decommissioned, the journal does not."""
 
 
 def read(picture):
@@ -49,6 +51,9 @@ def read(picture):
             for domain in sorted(owned)
             if ours & picture.dns.targets(domain)
         },
+        gone_too_early=bool(
+            federation.legacy and federation.legacy.decommissioned and not picture.history.decommissioned
+        ),
     )
 
 
@@ -81,6 +86,21 @@ def the_legacy_gateway_answers(situation):
             "The legacy gateway must answer: until step 6 everybody's messages go through it.",
             situation.legacy.silent,
             "Start it, or open TCP 5269 from our edges to it (`xmppgw plan` lists the ports), and run again.",
+        )
+    ]
+
+
+@guard("migration-legacy-gone")
+def it_is_not_called_decommissioned_before_it_is(situation):
+    """With `legacy.decommissioned` the next `pulumi up` closes the ports that everybody's messages go through."""
+    if not situation.legacy.gone_too_early:
+        return []
+    return [
+        Refusal(
+            "migration-legacy-gone",
+            "The legacy gateway's ports stay open until decommission.yml has ended it.",
+            "legacy.decommissioned is true in the document; the journal knows of no decommission",
+            "Take it out of the federation document; run `pulumi up` again if that has closed the ports.",
         )
     ]
 
