@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ansible.utils.display import Display
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import drifting
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import damaged_journal, drifting
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 display = Display()
@@ -20,19 +20,25 @@ class ActionModule(MigrationAction):
 
     def act(self, args, task_vars):
         """Print and return the differences; write them to out/drift.json and .txt."""
-        picture = self.picture(task_vars)
-        picture.environment.check_inventory()
+        self.environment(task_vars).check_inventory()
+        picture, found = damaged_journal.look(self, task_vars)
+        if picture is None:
+            return self.report(task_vars, found, None, None)
+        hostvars = task_vars["hostvars"]
         verdicts = [
             verdict
             for host in [*picture.environment.front_ends, *picture.environment.edges]
-            for verdict in (task_vars["hostvars"][host].get("migration_served") or {}).get("verdicts", [])
+            for verdict in (hostvars[host].get("migration_served") or {}).get("verdicts", [])
         ]
-        found = drifting.differences(picture, verdicts)
-        lock = picture.state.lock
+        found += drifting.differences(picture, verdicts)
+        return self.report(task_vars, found, picture.history.step, picture.state.lock)
+
+    def report(self, task_vars, found, step, lock):
+        """Print, write and return what was found. `step`: None where no journal can be read."""
         report = {
             "schema": 1,
             "differs": bool(found),
-            "step": picture.history.step,
+            "step": step,
             "running": bool(lock),
             "differences": found,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import served_looks
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import damaged_journal, served_looks
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 
@@ -13,7 +13,10 @@ class ActionModule(MigrationAction):
 
     def act(self, args, task_vars):
         """Return the verdicts of this host's looks."""
-        picture, host = self.picture(task_vars), task_vars["inventory_hostname"]
+        host = task_vars["inventory_hostname"]
+        picture, _damage = damaged_journal.look(self, task_vars)
+        if picture is None:
+            return {"changed": False, "verdicts": []}
         around = picture.environment
         stage = picture.history.step
         phases = (picture.gateways.seen_on(host)["control"].get("phases") or {}).get("phases") or {}

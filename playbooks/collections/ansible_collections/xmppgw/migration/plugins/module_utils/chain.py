@@ -141,6 +141,8 @@ class History:
     """Steps whose hold was confirmed, unless undone since."""
     runs: list = field(default_factory=list)
     """(time, who, verb) of every run."""
+    applied: dict = field(default_factory=dict)
+    """Of the last run that applied a document: its digest, when, and who."""
 
     @property
     def decommissioned(self):
@@ -163,6 +165,8 @@ def read_history(records):
         event = record.get("event")
         if event == "run_started":
             history.runs.append((record["time"], record["who"], record["verb"]))
+            if record.get("document"):
+                history.applied = {key: record[key] for key in ("document", "time", "who")}
         elif event == "plan_adopted":
             history.digest = record["digest"]
             history.plans.setdefault(record["digest"], {}).update(

@@ -7,9 +7,10 @@ done would do again is a difference, and so is what stands that no step has put 
 from __future__ import annotations
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, planner, wanted, whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.damaged_journal import difference
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.plan_text import show
 
-from xmppgw.federation import srv_name
+from xmppgw.federation import records, srv_name
 
 KINDS = {
     "install": "release",
@@ -26,18 +27,15 @@ KINDS = {
 """Kind of a planned action to the word for the difference."""
 
 
-def difference(kind, subject, found, expected, *, step=None):
-    """Return one difference. `found` and `expected` are for people."""
-    return {"kind": kind, "subject": subject, "found": found, "expected": expected, "step": step}
-
-
 def differences(picture, verdicts=()):
     """Return every difference, sorted."""
     found = [
         *_undone(picture),
         *_ahead(picture),
         *_dns(picture),
+        *_addresses(picture),
         *_journal(picture),
+        *_document(picture),
         *(
             difference(
                 "certificate", f"{item['name']} seen from {item['from']}", f"[{one['code']}] {one['text']}", "good"
@@ -91,6 +89,28 @@ def _dns(picture):
         seen = picture.dns.rrset(domain)
         if 6 not in done and seen and seen["records"] == after["records"] and domain not in picture.history.changing:
             yield difference("dns", name, f"points at our edges: {show(seen)}", "points at the legacy gateway")
+
+
+def _addresses(picture):
+    """Partners are told of our edges' names from step 6 on; before it the names may not be there yet."""
+    if 6 not in picture.history.done:
+        return
+    plan = {(record.name, record.type): record.values for record in records(picture.environment.document).after}
+    for (name, kind, server), seen in sorted(picture.dns.addresses.items()):
+        expected = sorted(value.lower() for value in plan.get((name, kind), ()))
+        if seen != expected:
+            yield difference("dns", f"{name} {kind} on {server}", show(seen) or "nothing", show(expected) or "nothing")
+
+
+def _document(picture):
+    applied = picture.history.applied
+    if applied and applied["document"] != picture.environment.document_digest:
+        yield difference(
+            "document",
+            "federation document",
+            f"content {picture.environment.document_digest[:12]}",
+            f"content {applied['document'][:12]}, applied by {applied['who']} on {applied['time']}",
+        )
 
 
 def _journal(picture):

@@ -6,9 +6,11 @@ Used on the controller only, by the actions and by Picture. It talks to no host.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from pathlib import Path
 
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import canonical
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, wanted
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.directory import read_directory
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
@@ -119,6 +121,11 @@ class Environment:
         self.release = wanted.release(wheelhouse)
         self.front_ends = sorted(front_end.host for _pool, front_end in self.federation.front_ends)
         self.edges = sorted(edge.host for edge in self.federation.edges)
+
+    @functools.cached_property
+    def document_digest(self):
+        """SHA-256 over what the document says; how it is written, and its comments, do not count."""
+        return hashlib.sha256(canonical(self.document.model_dump(mode="json")).encode()).hexdigest()
 
     def check_inventory(self):
         """Raise PictureError if the inventory's groups and the document name different hosts."""

@@ -19,6 +19,10 @@ LOCK_SECONDS = 900
 """The lock outlives the longest wait of one step in the lab; every append to the journal renews it."""
 
 
+APPLIES = "migrate"
+"""The verb of a run that brings what stands to what the document says; it notes in the journal which document."""
+
+
 def who_runs(picture, verb):
     """Return who runs what, the lock it asks for, and whether the lock's present holder is gone."""
     pid, started = controller_process()
@@ -31,6 +35,7 @@ def who_runs(picture, verb):
         "id": identity,
         "who": who,
         "verb": verb,
+        "document": picture.environment.document_digest if verb == APPLIES else "",
         "holder_is_gone": bool(held) and gone,
         "tail": picture.state.tail,
         "missing": picture.state.missing,

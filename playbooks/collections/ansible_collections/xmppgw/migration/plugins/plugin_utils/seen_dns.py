@@ -17,7 +17,7 @@ class SeenDns:
     def __init__(self, environment, seen):
         self.federation = environment.federation
         answers = seen[environment.dns_writer]
-        self.rrsets, self.negative_ttl, self.addressed = {}, {}, {}
+        self.rrsets, self.negative_ttl, self.addressed, self.addresses = {}, {}, {}, {}
         for (server, domain, name, kind), answer in zip(answers["about"], answers["packets"], strict=True):
             try:
                 found = dns_messages.read_rrset(answer, name, kind)
@@ -29,6 +29,8 @@ class SeenDns:
                 self.negative_ttl[domain] = max(self.negative_ttl.get(domain, 0), found["negative_ttl"] or 0)
             elif found["rrset"]:
                 self.addressed.setdefault(name, set()).add(server)
+            if kind in ("A", "AAAA"):
+                self.addresses[name, kind, server] = (found["rrset"] or {"records": []})["records"]
 
     def targets(self, domain):
         """Return the host names that any server's SRV RRset of a domain names."""

@@ -1,0 +1,148 @@
+"""An upgrade or a restore that cannot be meant is refused before anything is touched."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.action.restore_check import JOURNAL
+from ansible_collections.xmppgw.migration.plugins.action.restore_check import ActionModule as RestoreCheck
+from ansible_collections.xmppgw.migration.plugins.action.upgrade_check import ActionModule as UpgradeCheck
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import backup_folder
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.wanted import WantedError
+
+
+def an_action(kind, world):
+    """The action as Ansible would make it, with the world's variables."""
+    action = kind.__new__(kind)
+    action.environment = lambda task_vars: world.environment()
+    settings = {
+        "migration_document": str(world.folder / "federation.yml"),
+        "migration_wheelhouse": str(world.folder / "wheels"),
+    }
+    action.setting = lambda task_vars, name: settings[name]
+    return action
+
+
+# upgrade
+
+
+def upgrade(world, standing=("edge1", "fe1"), **args):
+    facts = {"standing": list(standing), "installed": {host: {"version": "0.0.9"} for host in standing}}
+    return an_action(UpgradeCheck, world).act(args, {"hostvars": {"localhost": {"migration": facts}}})
+
+
+def test_an_upgrade_says_from_where_to_where(world):
+    result = upgrade(world, to_version="0.1.0")
+    assert result["say"] == "edge1, fe1: from 0.0.9 to 0.1.0, one after another"
+    assert result["wheelhouse"] == str(world.folder / "wheels")
+    assert result["changed"] is False
+    assert "release before" in upgrade(world, back=True)["say"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({}, "Give either"),
+        ({"to_version": "0.1.0", "back": True}, "Give either"),
+        ({"to_version": "0.1.0", "standing": ()}, "No gateway host stands yet"),
+        ({"back": True, "standing": ()}, "No gateway host stands yet"),
+        ({"to_version": "0.2.0"}, "holds version 0.1.0, not 0.2.0"),
+    ],
+)
+def test_an_upgrade_that_cannot_be_meant(world, args, words):
+    with pytest.raises(PictureError, match=words) as refusal:
+        upgrade(world, **args)
+    assert refusal.value.code == "migration-upgrade"
+
+
+def test_a_folder_without_our_wheel(world, tmp_path):
+    with pytest.raises(WantedError, match="holds 0 xmppgw wheels"):
+        upgrade(world, to_version="0.1.0", wheelhouse=str(tmp_path / "nothing"))
+
+
+# restore
+
+
+@pytest.fixture
+def backup(world, tmp_path):
+    """A backup of fe1 and edge1, an hour old, of the document as it is."""
+    around = world.environment()
+    folder = tmp_path / "backup" / "20261121T100000Z"
+    hosts = {}
+    for host in (*around.front_ends, *around.edges):
+        kept = backup_folder.keep(folder, host, f"archive of {host}".encode(), None)
+        hosts[host] = {**kept, "entries": [{"path": JOURNAL}, {"path": "/etc/xmppgw/x"}]}
+    document = Path(world.folder / "federation.yml").read_bytes()
+    backup_folder.write_manifest(
+        folder,
+        {
+            "made": "2026-11-21T10:00:00Z",
+            "made_epoch": int(time.time()) - 3600,
+            "step": 6,
+            "document": hashlib.sha256(document).hexdigest(),
+            "hosts": hosts,
+        },
+    )
+    return folder
+
+
+def restore(world, records=(), problem=None, **args):
+    state = {"records": list(records), "problem": problem}
+    hostvars = {
+        "fe1": {"migration_seen": {"seen": {"state": state}}},
+        "edge1": {"migration_seen": {"seen": {"state": {"records": [], "problem": None}}}},
+    }
+    return an_action(RestoreCheck, world).act(args, {"hostvars": hostvars})
+
+
+def paths(result):
+    return {host: [entry["path"] for entry in entries] for host, entries in result["hosts"].items()}
+
+
+def test_where_no_journal_is_left_the_backup_s_comes_back(world, backup):
+    result = restore(world, backup=str(backup))
+    assert paths(result) == {host: [JOURNAL, "/etc/xmppgw/x"] for host in ("edge1", "fe1")}
+    assert result["journal_stands"] is False
+    assert result["say"] == "Backup of 2026-11-21T10:00:00Z (1.0 h old), made after step 6"
+
+
+@pytest.mark.parametrize("what", [{"records": [{"n": 1}]}, {"problem": "line 2 was changed"}])
+def test_a_journal_that_stands_is_never_replaced_by_an_older_one(world, backup, what):
+    result = restore(world, backup=str(backup), **what)
+    assert paths(result) == {host: ["/etc/xmppgw/x"] for host in ("edge1", "fe1")}
+    assert result["journal_stands"] is True
+
+
+def test_only_the_hosts_that_are_named(world, backup):
+    assert list(restore(world, backup=str(backup), hosts=["edge1"])["hosts"]) == ["edge1"]
+
+
+def test_another_document_is_said(world, backup):
+    world.federation["access_policies"]["global"]["enable_xmpp_access"] = False
+    assert "the federation document has changed since" in restore(world, backup=str(backup))["say"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({}, "-e backup=<folder>"),
+        ({"backup": "/nowhere"}, "is not the manifest of a backup"),
+        ({"hosts": ["fe9"]}, "fe9 is not both in this backup and in the document"),
+    ],
+)
+def test_a_restore_that_cannot_be_meant(world, backup, args, words):
+    if "hosts" in args:
+        args = {**args, "backup": str(backup)}
+    with pytest.raises(PictureError, match=words) as refusal:
+        restore(world, **args)
+    assert refusal.value.code == "migration-backup"
+
+
+def test_an_archive_that_was_changed(world, backup):
+    manifest = json.loads((backup / "manifest.json").read_text(encoding="utf-8"))
+    (backup / manifest["hosts"]["fe1"]["archive"]).write_bytes(b"another")
+    with pytest.raises(PictureError, match=r"fe1\.tar in .* is absent or not what the manifest says"):
+        restore(world, backup=str(backup))
