@@ -23,7 +23,7 @@ def run() -> list[Measurement]:
     """`check` and `plan` as commands, the start of Python included."""
     with tempfile.TemporaryDirectory() as directory:
         path = write_environment(Path(directory))
-        sizes = [path.stat().st_size, path.with_name("users.json").stat().st_size]
+        sizes = [path.stat().st_size, path.with_name("users.table").stat().st_size]
         times = {verb: _timed(verb, path) for verb in ("check", "plan")}
     group = f"{PARTNERS:,} partners ({sizes[0] / 1e6:.1f} MB) and {USERS:,} users ({sizes[1] / 1e6:.1f} MB)"
     rows = [
@@ -41,7 +41,7 @@ def write_environment(directory: Path, partners: int = PARTNERS, users: int = US
     federation = document["federation"]
     # It names a partner and users of the lab, which are not here.
     federation.pop("pilot", None)
-    federation["users"] = {"export": "users.json", "waves": {"size": 500}}
+    federation["users"] = {"export": "users.table", "waves": {"size": 500}}
     federation["access_policies"]["users"] = [
         {"name": "FedPic", "enable_federation_access": True, "enable_xmpp_access": True}
     ]
@@ -58,7 +58,7 @@ def write_environment(directory: Path, partners: int = PARTNERS, users: int = US
     ]
     path = directory / "federation.yml"
     path.write_text(yaml.safe_dump(document))
-    with path.with_name("users.json").open("w") as file:
+    with path.with_name("users.table").open("w") as file:
         file.write('{"schema": 1, "users": [\n')
         file.write(",\n".join(_user(number) for number in range(users)))
         file.write("\n]}\n")

@@ -77,7 +77,7 @@ def _changes(folder: Path) -> int:
 
 
 def _command(folder: Path, *arguments: str) -> str:
-    command = [str(CONSOLE_SCRIPT), "user", "sync", str(folder / "users.csv"), "--users", str(folder / "users.json")]
+    command = [str(CONSOLE_SCRIPT), "user", "sync", str(folder / "users.csv"), "--users", str(folder / "users.table")]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
     return done.stdout
 
@@ -88,7 +88,7 @@ def _explain(folder: Path) -> tuple[float, float]:
     start = time.perf_counter()
     measured = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
     measured += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    arguments = [sys.executable, "-c", measured, *command, "--users", str(folder / "users.json")]
+    arguments = [sys.executable, "-c", measured, *command, "--users", str(folder / "users.table")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     return time.perf_counter() - start, int(done.stdout) / 1024
 

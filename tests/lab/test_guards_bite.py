@@ -64,12 +64,12 @@ def test_the_document_is_judged_whole_and_at_once(walk: Walk, document: dict, tm
     federation["target"]["product"] = "sfb2019"
     federation["sip"]["next_hop"]["platform"] = "microsoft"
     federation["maintenance_window"] = {"start": "2020-01-01T22:00:00+00:00", "end": "2020-01-02T02:00:00+00:00"}
-    federation["users"] = {"export": "users.json"}
+    federation["users"] = {"export": "users.table"}
     users = [
         {"user": "alice@corp.example", "blank_name": True},
         {"user": "sam@corp.example", "survivable_branch": True},
     ]
-    (tmp_path / "users.json").write_text(json.dumps({"schema": 1, "users": users}), encoding="utf-8")
+    (tmp_path / "users.table").write_text(json.dumps({"schema": 1, "users": users}), encoding="utf-8")
     codes = (
         "migration-r7",
         "federation-forbidden",

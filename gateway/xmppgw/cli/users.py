@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     one = actions.add_parser("sync", help="compare the table with an export, and with --apply bring it up to date")
     one.add_argument("exports", nargs="+", type=Path, metavar="EXPORT", help="of Get-CsUser, Get-CsPool, Get-CsSite")
-    one.add_argument("--users", type=Path, required=True, metavar="FILE", help="the users' table (users.json)")
+    one.add_argument("--users", type=Path, required=True, metavar="FILE", help="the users' table (users.table)")
     one.add_argument(
         "--threshold",
         type=_percent,

@@ -273,14 +273,14 @@ class _Writer:
         if not counts.total and not scoped:
             return {}
         self._lose("lost-elsewhere", cmdlets.USER, Origin(""), "", f"{counts.total} users are not part of the document",
-                   "xmppgw user sync EXPORT... --users users.json --apply")  # fmt: skip
+                   "xmppgw user sync EXPORT... --users users.table --apply")  # fmt: skip
         known = {found.item.name.casefold() for found in policies.values() if found.item.scope == "user"}
         for name in sorted(counts.policies):
             if name and policies and name.casefold() not in known:
                 self._lose("lost-no-counterpart", cmdlets.USER, Origin("", 0, name), "ExternalAccessPolicy",
                            f"granted to {counts.policies[name]} users, and not among the exported policies",
                            "export Get-CsExternalAccessPolicy again; until then they have no XMPP")  # fmt: skip
-        return {"users": Noted({"export": "users.json"}, "beside this file; `xmppgw user sync` writes it")}
+        return {"users": Noted({"export": "users.table"}, "beside this file; `xmppgw user sync` writes it")}
 
     # What has no place.
 

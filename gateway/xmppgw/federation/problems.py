@@ -215,15 +215,17 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "Name `pilot.users` to prove the contrary, replace the gateway in place first, use `coexist`, or accept an"
             " interruption by name in `users.exceptions`.",
         ),
-        "not-in-this-version": _warning(
-            "The document asks for something that can be planned but that this version cannot carry out.",
-            "Plan with it; before migrating, choose what this version has, or update.",
-        ),
         # Guards that need nothing but the document.
         "migration-r7": Code(
             Severity.REFUSED,
             "The legacy edge has one FQDN for all services: moving the federation route is not supported then (R7).",
             "Move the users and decommission the legacy edge first, or give its services names of their own.",
+        ),
+        "not-in-this-version": Code(
+            Severity.REFUSED,
+            "The document asks for something that can be planned but that this version cannot carry out: several front"
+            " ends, for which there is no common store yet.",
+            "Plan with it; before migrating, choose what this version has, or update.",
         ),
         "federation-forbidden": Code(
             Severity.REFUSED,

@@ -211,11 +211,13 @@ def _policy_is_open_or_shut(federation: Federation) -> Iterator[Finding]:
         yield Finding("policy-closed", ("access_policies",), found)
 
 
-# What this version cannot carry out can be checked and planned all the same.
 def _this_version_can(federation: Federation) -> Iterator[Finding]:
+    # Each front end has a store of its own (SQLite). Two would each deliver, order and return messages without knowing
+    # of the other's, and nothing takes over the store of one that is gone: neither side by side nor active and standby.
     if len(federation.front_ends) > 1:
-        found = f"found {len(federation.front_ends)} front ends; this version keeps its store on one machine"
-        yield Finding("not-in-this-version", ("pools",), found)
+        hosts = ", ".join(sorted(front_end.host for _pool, front_end in federation.front_ends))
+        found = f"found {hosts}: this version has no store that several front ends could share"
+        yield Finding("not-in-this-version", ("pools",), found, "name one front end; a second edge needs no store")
 
 
 RULES: Final[tuple[Rule, ...]] = (

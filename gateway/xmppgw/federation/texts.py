@@ -22,6 +22,7 @@ _USER_PART: Final = re.compile(r"[a-z0-9!$&'*+,=._~#-]+\Z")
 _LONGEST_LINE: Final = 200
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]\Z")
 _GROUP: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
+_USERS_TABLE: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.table$")
 # What `playbooks/partner.yml` takes for every partner.
 EVERY_GROUP: Final = "all"
 
@@ -106,6 +107,20 @@ def group_name(value: str) -> str:
     return value
 
 
+def users_table(value: str) -> str:
+    """The name of the users' table: a file beside the document, so that no document can point elsewhere.
+
+    Beside the document is often `group_vars`, whose .json, .yml, .yaml and nameless files Ansible loads as variables of
+    every host. A table of 200,000 users is none.
+    """
+    if not _USERS_TABLE.match(value):
+        raise _wrong_text(
+            "expected the name of a file beside this one that ends with .table, such as users.table: Ansible would "
+            "load what is called .json or .yml here as variables. Rename a table that is called so"
+        )
+    return value
+
+
 def https_address(value: str) -> str:
     """The URL of a service over HTTPS, without user, query and fragment."""
     match = re.fullmatch(r"https://([^/?#@\s:]+)(:[0-9]{1,5})?(/[!-~]*)?", value)
@@ -123,5 +138,4 @@ Line = Annotated[str, AfterValidator(line)]
 EmailAddress = Annotated[str, AfterValidator(email_address)]
 GroupName = Annotated[str, AfterValidator(group_name)]
 HttpsAddress = Annotated[str, AfterValidator(https_address)]
-# A file beside the document: a plain name, so that no document can point elsewhere.
-FileBeside = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+UsersTable = Annotated[str, AfterValidator(users_table), Field(json_schema_extra={"pattern": _USERS_TABLE.pattern})]

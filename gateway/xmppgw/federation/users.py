@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from xmppgw.federation.parts import Part
-from xmppgw.federation.texts import FileBeside, Line, UserAddress
+from xmppgw.federation.texts import Line, UserAddress, UsersTable
 
 
 class ExceptionReason(StrEnum):
@@ -63,7 +63,7 @@ class Users(Part):
 
     exceptions: Annotated[tuple[UserException, ...], Field(max_length=10_000)] = ()
     waves: Waves = Waves()
-    export: FileBeside | None = None
+    export: UsersTable | None = None
     """file beside the document that `xmppgw user sync` writes"""
 
 

@@ -1,8 +1,8 @@
 """The users' table as an indexed file: one user's record is found without reading the others.
 
-`xmppgw user index` builds it from users.json; the front end opens it read-only at start and on SIGHUP, and asks for one
-user per message. A file is never changed once it has its name: a new one takes its place, and who had the old one open
-keeps reading that.
+`xmppgw user index` builds it from users.table; the front end opens it read-only at start and on SIGHUP, and asks for
+one user per message. A file is never changed once it has its name: a new one takes its place, and who had the old one
+open keeps reading that.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ NEARLY = st.sampled_from(
         *("", " ", "all", "ALL", "a@b", "alice@contoso.example ", "sip:alice@contoso.example", "02:00", "25:00"),
         *("2026-12-05T22:00:00", "2026-12-05T22:00:00+01:00", "9999-12-31T23:59:59+14:00", "0001-01-01T00:00:00Z"),
         *("legacy", "gateway", "coexist", "acme", "import", "manual", "google_talk", "contoso.example", "all.example"),
-        *("https://", "https://ca.example:99999/", "https://a@ca.example/", "http://ca.example/", "../users.json"),
+        *("https://", "https://ca.example:99999/", "https://a@ca.example/", "http://ca.example/", "../users.table"),
         *(0, -1, 1, 6, 7, 10**30, True, None, [], {}, [[]], {"a": 1}),
     ]
 )

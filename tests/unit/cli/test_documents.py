@@ -191,7 +191,7 @@ class TestUsers:
     DOCUMENT = changed(
         (
             "  access_policies:\n",
-            "  users:\n    export: users.json\n"
+            "  users:\n    export: users.table\n"
             "    exceptions: [{user: dave@corp.example, reason: cloud}]\n"
             "    waves: {pilot: [alice@corp.example], size: 1}\n"
             "  access_policies:\n    users: [{name: Closed}]\n",
@@ -200,7 +200,7 @@ class TestUsers:
 
     def plan(self, folder: Path, table: str | None, form: str, verb: str = "plan") -> int:
         if table is not None:
-            (folder / "users.json").write_text(table)
+            (folder / "users.table").write_text(table)
         return main([verb, "--document", write(folder, self.DOCUMENT), "--format", form])
 
     def test_counts(self, tmp_path: Path, capsys: Capture) -> None:
@@ -234,7 +234,7 @@ class TestUsers:
         assert self.plan(tmp_path, table, "json", verb) == 2
         (problem,) = json.loads(capsys.readouterr().out)
         assert (problem["code"], problem["severity"]) == (code, "error")
-        assert problem["file"] == str(tmp_path / "users.json")
+        assert problem["file"] == str(tmp_path / "users.table")
         assert problem["hint"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.planning_page import PAGE, ROOT, SECTION, current
 
-from xmppgw.federation import examine_document
+from xmppgw.federation import Severity, examine_document
 
 DOCUMENTS = sorted([*ROOT.glob("docs/examples/*.yml"), *ROOT.glob("inventories/*/group_vars/all/federation.yml")])
 
@@ -26,4 +26,7 @@ def test_the_page_shows_the_lab_and_every_example() -> None:
 def test_every_document_of_the_tree_can_be_used(path: Path) -> None:
     examination = examine_document(path)
     assert examination.document is not None, "\n".join(map(str, examination.problems))
-    assert not examination.refused
+    refused = {problem.code for problem in examination.problems if problem.severity is Severity.REFUSED}
+    # Two front ends can be planned, which is what such a document is there for.
+    several = len(examination.require().federation.front_ends) > 1
+    assert refused == ({"not-in-this-version"} if several else set())

@@ -41,7 +41,7 @@ def many(folder: Path, numbers: range, **changes: Any) -> Path:
 
 
 def test_a_first_sync_makes_the_table(exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = tmp_path / "users.json"
+    table = tmp_path / "users.table"
     status, result = sync(capsys, exports, "--users", table)
     assert (status, result["written"], table.exists()) == (0, False, False), "without --apply nothing is written"
     status, result = sync(capsys, exports, "--users", table, "--apply")
@@ -53,10 +53,10 @@ def test_a_first_sync_makes_the_table(exports: Path, tmp_path: Path, capsys: pyt
 
 
 def test_a_second_sync_changes_nothing(exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = tmp_path / "users.json"
+    table = tmp_path / "users.table"
     sync(capsys, exports, "--users", table, "--apply")
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir() if each.is_file()}
-    assert set(before) == {"users.json", "users.json.audit.jsonl"}
+    assert set(before) == {"users.table", "users.table.audit.jsonl"}
     status, result = sync(capsys, exports, "--users", table, "--apply")
     assert (status, result["written"]) == (0, False)
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir() if each.is_file()} == before
@@ -65,7 +65,7 @@ def test_a_second_sync_changes_nothing(exports: Path, tmp_path: Path, capsys: py
 def test_more_change_than_the_threshold_is_refused_and_says_how_much(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = tmp_path / "users.json"
+    table = tmp_path / "users.table"
     sync(capsys, many(tmp_path, range(100)), "--users", table, "--apply")
     before = table.read_bytes()
     half = many(tmp_path, range(50, 100))
@@ -79,13 +79,13 @@ def test_more_change_than_the_threshold_is_refused_and_says_how_much(
 
 
 def test_the_audit_log_says_who_did_what(exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = tmp_path / "users.json"
+    table = tmp_path / "users.table"
     sync(capsys, exports, "--users", table, "--apply")
     moved = [{**each, "ExternalAccessPolicy": "Other"} for each in DEPLOYMENT["Get-CsUser"][:1]]
     (exports / "Get-CsUser.xml").write_text(clixml_of("Get-CsUser", moved + DEPLOYMENT["Get-CsUser"][1:]), "utf-8")
     _, result = sync(capsys, exports, "--users", table, "--apply", "--threshold", "100")
     assert [(each["was"]["policy"], each["is"]["policy"]) for each in result["changed"]] == [("FedPic", "Other")]
-    first, second = map(json.loads, (tmp_path / "users.json.audit.jsonl").read_text().splitlines())
+    first, second = map(json.loads, (tmp_path / "users.table.audit.jsonl").read_text().splitlines())
     assert first["counts"] == {"added": 3, "removed": 0, "changed": 0}
     assert (second["changed"], second["threshold"], second["percent"]) == (["alice@corp.example"], 100, 33.33)
     assert second["who"] and len(second["exports"]) == 2 and second["sha256"] != first["sha256"]
@@ -94,7 +94,7 @@ def test_the_audit_log_says_who_did_what(exports: Path, tmp_path: Path, capsys: 
 def test_an_export_that_is_cut_off_or_empty_removes_nobody(
     exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = tmp_path / "users.json"
+    table = tmp_path / "users.table"
     sync(capsys, exports, "--users", table, "--apply")
     before = table.read_bytes()
     export = exports / "Get-CsUser.xml"
@@ -109,21 +109,21 @@ def test_an_export_that_is_cut_off_or_empty_removes_nobody(
 def test_one_user_twice_in_an_export_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export = tmp_path / "u.json"
     export.write_text(json_of([DEPLOYMENT["Get-CsUser"][0]] * 2))
-    status, problems = sync(capsys, export, "--users", tmp_path / "users.json", "--apply")
+    status, problems = sync(capsys, export, "--users", tmp_path / "users.table", "--apply")
     assert (status, {each["code"] for each in problems}) == (2, {"export-duplicate"})
 
 
 def test_a_damaged_table_is_not_replaced_silently(
     exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = tmp_path / "users.json"
+    table = tmp_path / "users.table"
     table.write_text('{"schema": 1, "users": [')
     status, problems = sync(capsys, exports, "--users", table, "--apply")
     assert (status, [each["code"] for each in problems]) == (2, ["users-cut-off"])
 
 
 def test_a_branch_pool_can_be_named_where_no_export_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    export, table = many(tmp_path, range(2)), tmp_path / "users.json"
+    export, table = many(tmp_path, range(2)), tmp_path / "users.table"
     _, result = sync(capsys, export, "--users", table)
     assert [each["code"] for each in result["not_carried"]] == ["lost-topology"]
     sync(capsys, export, "--users", table, "--apply", "--branch-pool", "Pool.corp.example")
@@ -131,7 +131,7 @@ def test_a_branch_pool_can_be_named_where_no_export_tells(tmp_path: Path, capsys
 
 
 def test_the_index_is_built_once(exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table, index = tmp_path / "users.json", tmp_path / "users.sqlite"
+    table, index = tmp_path / "users.table", tmp_path / "users.sqlite"
     sync(capsys, exports, "--users", table, "--apply")
     arguments = ["user", "index", "--users", str(table), "--output", str(index)]
     assert main(arguments) == 0
@@ -171,8 +171,8 @@ def gates(result: Any) -> dict[str, str]:
 @pytest.fixture
 def governed(exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """A document with policies of all scopes, and its users' table."""
-    sync(capsys, exports, "--users", tmp_path / "users.json", "--apply")
-    text = SMALL.read_text().rstrip() + "\n  users: {export: users.json}\n"
+    sync(capsys, exports, "--users", tmp_path / "users.table", "--apply")
+    text = SMALL.read_text().rstrip() + "\n  users: {export: users.table}\n"
     sites = (
         "  access_policies:\n"
         "    sites: [{name: Redmond, enable_federation_access: true}]\n"

@@ -33,7 +33,7 @@ def pilot(text: str) -> Change:
     return before("legacy", f"pilot: {text}")
 
 
-EXPORT = users("{export: users.json}")
+EXPORT = users("{export: users.table}")
 PARTNER = "{domain: partner1.example, type: federated, tls: required, sasl: required, dialback: false}"
 GOOGLE_TALK = "{domain: gmail.com, tls: not_supported, sasl: not_supported, keep_alive: false, preset: google_talk}"
 TO_2019 = ("product: lync2013\n    pool", "product: sfb2019\n    pool")
@@ -320,7 +320,8 @@ def test_moments_that_are_none(written: str, code: str, part: str) -> None:
         (("holds: []", "holds: [7]"), "federation.holds[0]"),
         (users("{waves: {size: 0}}"), "federation.users.waves.size"),
         (users("{waves: {pause_seconds: -1}}"), "federation.users.waves.pause_seconds"),
-        (users("{export: ../users.json}"), "federation.users.export"),
+        (users("{export: ../users.table}"), "federation.users.export"),
+        (users("{export: users.json}"), "federation.users.export"),
         (("{domain: partner1.example,", "{domain: partner1.example, group: all,"), "federation.partners[0].group"),
         (("{domain: partner1.example,", "{domain: partner1.example, group: A B,"), "federation.partners[0].group"),
         (("{domain: partner1.example,", "{domain: partner1.example, software: '',"), "federation.partners[0].software"),

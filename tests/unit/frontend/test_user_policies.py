@@ -100,7 +100,7 @@ def test_a_table_that_is_missing_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_document_that_names_a_table_derives_the_policies_of_all_scopes(tmp_path: Path) -> None:
-    text = DOCUMENT.read_text().rstrip() + "\n  users: {export: users.json}\n"
+    text = DOCUMENT.read_text().rstrip() + "\n  users: {export: users.table}\n"
     path = tmp_path / "federation.yml"
     path.write_text(
         text.replace(

@@ -316,7 +316,7 @@ def test_in_coexistence_only_our_own_domains_take_part(world):
 )
 def test_a_users_table_that_is_no_table_is_refused(world, text, reason):
     world.users()
-    (world.folder / "users.json").write_text(text)
+    (world.folder / "users.table").write_text(text)
     with pytest.raises(PictureError, match=reason) as caught:
         found(world)
     assert caught.value.code == "migration-users"

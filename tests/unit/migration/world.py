@@ -185,8 +185,8 @@ class World:
 
     def users(self, *users):
         """Write the exported users' table and name it in the document."""
-        (self.folder / "users.json").write_text(json.dumps({"schema": 1, "users": list(users)}), encoding="utf-8")
-        self.federation["users"] = {**self.federation.get("users", {}), "export": "users.json"}
+        (self.folder / "users.table").write_text(json.dumps({"schema": 1, "users": list(users)}), encoding="utf-8")
+        self.federation["users"] = {**self.federation.get("users", {}), "export": "users.table"}
 
     def coexist(self):
         """Let corp.example stay with the legacy gateway, and ours own branch.example."""

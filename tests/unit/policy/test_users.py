@@ -20,7 +20,7 @@ BOB = User("bob@corp.example", enabled=False, survivable_branch=True, hosting="c
 
 
 def table(tmp_path: Path, text: str | bytes) -> Path:
-    path = tmp_path / "users.json"
+    path = tmp_path / "users.table"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
@@ -94,7 +94,7 @@ def test_a_table_that_is_not_there(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=400))
 def test_no_bytes_end_in_anything_but_a_refusal(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.mktemp("users") / "users.json"
+    path = tmp_path_factory.mktemp("users") / "users.table"
     for text in (data, b'{"schema": 1, "users": [' + data):
         path.write_bytes(text)
         # Raises nothing else: a draw may happen to be a table.
@@ -159,7 +159,7 @@ def test_a_table_that_breaks_off_leaves_the_index_as_it_was(tmp_path: Path) -> N
     with pytest.raises(UsersProblem):
         build_index(read_users(broken), path)
     assert path.read_bytes() == before
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["users.json", "users.sqlite"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["users.table", "users.sqlite"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\0" * 200])
@@ -216,7 +216,7 @@ def test_many_lines_at_once_are_read_as_each_by_itself(
         found: list[User] = []
         try:
             for user in read_users(path):
-                found.append(user)  # noqa: PERF402 - what was read before the problem counts, too
+                found.append(user)
         except UsersProblem as problem:
             return found, problem.code, problem.line, problem.message
         return found

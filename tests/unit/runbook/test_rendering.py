@@ -124,7 +124,7 @@ def test_a_hostile_document_puts_nothing_into_the_code(document):
             "sites": [{"name": HOSTILE, "enable_federation_access": True, "enable_xmpp_access": True}],
             "users": [{"name": HOSTILE + "2", "enable_federation_access": True, "enable_xmpp_access": True}],
         },
-        users={"export": "users.json"},
+        users={"export": "users.table"},
     )
     files = render(document(content), HOSTILE, attachment=Attachment.TRUSTED_APPLICATION)
     strings = [token for name in files if name.endswith(".ps1") for token in tokens(files[name].decode())]
