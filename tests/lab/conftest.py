@@ -64,8 +64,8 @@ class Walk:
 
 
 @contextlib.contextmanager
-def a_walk(factory: pytest.TempPathFactory, namespace: str) -> Iterator[Walk]:
-    """A lab of its own; skips where there can be none."""
+def a_walk(factory: pytest.TempPathFactory, namespace: str, **chosen: str) -> Iterator[Walk]:
+    """A lab of its own, with what is `chosen` for it (XMPPGW_LAB_WITH, ...); skips where there can be none."""
     if os.geteuid() != 0:
         pytest.skip("a lab needs root")
     if shutil.which("systemd-nspawn") is None:
@@ -74,7 +74,7 @@ def a_walk(factory: pytest.TempPathFactory, namespace: str) -> Iterator[Walk]:
         pytest.skip("no images: .ci/setup --for test makes them")
     if not (ROOT / "build" / "wheelhouse" / ".ours").exists():
         pytest.skip("no wheels for the hosts: .ci/setup --for test makes them")
-    lab = Lab(factory.mktemp(namespace), namespace)
+    lab = Lab(factory.mktemp(namespace), namespace, chosen)
     output = factory.mktemp("out")
     try:
         walk = Walk(lab, output)

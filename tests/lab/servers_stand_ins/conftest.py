@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import datetime
-import json
+import functools
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tests.lab.servers_stand_ins.conversation import bring, conversation
 from tests.lab.servers_stand_ins.stand_ins import HERE, ROOT, Lab
 
 from xmpp_infra.lab.servers import LAB
-
-PERSONS = {f"{user}@{partner.domain}": partner.address.ipv4 for partner in LAB.partners for user in partner.users}
 
 
 def _certificate(lab: Lab, name: str) -> tuple[str, str]:
@@ -62,7 +59,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         up = lab.program("standalone", "up", "--stack", "lab")
         assert up.returncode == 0, f"the lab did not come up:\n{up.stdout}{up.stderr}"
         lab.run("users", "systemctl", "stop", "people.service")
-        lab.put("users", "/root/traffic.py", (HERE / "traffic.py").read_text(encoding="utf-8"))
+        bring(lab)
         lab.put("fe1", "/root/sip_peer.py", (HERE / "sip_peer.py").read_text(encoding="utf-8"))
         for stem, name in (("gateway", "fe1.corp.example"), ("stranger", "stranger.corp.example")):
             certificate, key = _certificate(lab, name)
@@ -74,60 +71,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         assert down.returncode == 0, f"the lab left something behind:\n{down.stdout}{down.stderr}"
 
 
-@dataclass
-class Traffic:
-    """The result of a stretch of traffic, there once the block that made it has ended."""
-
-    result: dict[str, object] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> object:
-        return self.result[name]
-
-
 @pytest.fixture
 def traffic(lab: Lab):
-    """A context: numbered messages flow between the pairs while its block runs, and are counted at its end.
-
-    With `count` exactly so many are sent in each direction, and the block may end earlier.
-    """
-
-    @contextmanager
-    def flow(
-        pairs: list[tuple[str, str]],
-        count: int | None = None,
-        rate: float = 20.0,
-        proxy: str = LAB.pools[1].address.ipv4,
-        elsewhere: bool = False,
-        notices: int = 0,
-    ) -> Iterator[Traffic]:
-        people = {xmpp: (PERSONS[xmpp], lab.secrets[f"xmpp/{xmpp}"]) for _, xmpp in pairs if xmpp in PERSONS}
-        orders = {
-            "people": {} if elsewhere else people,
-            "pairs": pairs,
-            "count": count,
-            "rate": rate,
-            "proxy": proxy,
-            "elsewhere": elsewhere,
-            "notices": notices,
-        }
-        process = lab.start("users", "python3", "/root/traffic.py")
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(orders) + "\n")
-        process.stdin.flush()
-        first = process.stdout.readline()
-        if first != "ready\n":
-            process.kill()
-            raise AssertionError(f"traffic did not begin: {first}{process.communicate()}")
-        seen = Traffic()
-        try:
-            yield seen
-        finally:  # a block that failed must not leave its traffic to the next one
-            output, errors = process.communicate("stop\n", timeout=120)
-        assert process.returncode == 0, f"traffic failed:\n{output}{errors}"
-        seen.result.update(json.loads(output))
-
-    return flow
+    """Conversations between pairs of people; see conversation.py."""
+    return functools.partial(conversation, lab)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,10 +28,13 @@ class Lab:
 
     directory: Path
     namespace: str
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """What this lab has that others have not: XMPPGW_LAB_WITH and the like (docs/lab.md)."""
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "XMPPGW_LAB_DIR": str(self.directory), "XMPPGW_LAB_NAMESPACE": self.namespace}
+        place = {"XMPPGW_LAB_DIR": str(self.directory), "XMPPGW_LAB_NAMESPACE": self.namespace}
+        return {**os.environ, **self.chosen, **place}
 
     @property
     def secrets(self) -> dict[str, str]:

@@ -24,7 +24,9 @@ class Tally:
         self.sent = {}
         self.received = Counter()
         self.answers = {}  # body of a SIP message to its final answer
+        self.reasons = {}  # the same to everything else that the answer says, its header fields among it
         self.errors = {}  # body of an XMPP message to the condition of the error that answered it
+        self.texts = {}  # the same to the text of that error
         self.notices = []
         self.calls = {}  # Call-ID of a SIP message to its body
         self.through = Counter()  # who wrote the request, by the bottom-most Via
@@ -55,6 +57,7 @@ class Person(slixmpp.ClientXMPP):
 
     def on_error(self, stanza):
         self.tally.errors[self.bodies[stanza["id"]]] = stanza["error"]["condition"]
+        self.tally.texts[self.bodies[stanza["id"]]] = stanza["error"]["text"]
         self.tally.changed.set()
 
     def say(self, recipient, body):
@@ -83,6 +86,7 @@ async def send_sip(tally, proxy, sender, recipient, body):
     answer = await read_http(reader)
     writer.close()
     tally.answers[body] = answer["result"][:2] if "result" in answer else [0, str(answer)]
+    tally.reasons[body] = [str(part) for part in answer.get("result", [])[2:]]
     tally.changed.set()
 
 
@@ -151,7 +155,9 @@ async def main():
             "lost": sorted(open_ends()),
             "doubled": sorted(body for body, times in tally.received.items() if times > 1),
             "answers": tally.answers,
+            "reasons": tally.reasons,
             "errors": tally.errors,
+            "texts": tally.texts,
             "notices": tally.notices,
             "through": tally.through,
             "delivered_by": tally.delivered_by,

@@ -85,6 +85,11 @@ def nobody_homed(world):
     world.homing = {pool: {} for pool in world.homing}
 
 
+def second_front_end(world):
+    second = {"host": "fe2", "fqdn": "fe2.corp.example", "addresses": ["198.51.100.81"]}
+    world.federation["pools"][0]["front_ends"].append(second)
+
+
 def forbidden(world):
     world.federation["legacy"]["allow_federated_users"] = False
 
@@ -180,6 +185,7 @@ CASES = [
     ("migration-nobody", closed_policy, None),
     ("migration-nobody", nobody_homed, None),
     ("federation-forbidden", forbidden, None),
+    ("not-in-this-version", second_front_end, None),
     ("public-private-ca", own_ca_outside_the_lab, None),
     ("text-only", microsoft, None),
     ("migration-window", window_is_over, None),

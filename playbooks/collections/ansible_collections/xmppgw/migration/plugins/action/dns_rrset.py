@@ -21,6 +21,9 @@ READ_BACK_POLL = 0.3
 MANUAL_POLL = 5.0
 """Seconds between two looks while a person types; also how often the countdown is shown."""
 
+AWAITED = 6
+"""Exit status of a run that waits for somebody: nothing failed, and the same playbook goes on afterwards."""
+
 display = Display()
 
 
@@ -35,7 +38,8 @@ class ActionModule(MigrationAction):
         try:
             return self.change(dns, world, dns_providers.provider_of(dns, world), args)
         except (ChangeError, dns_providers.ProviderError) as problem:
-            return {"failed": True, "code": problem.code, "msg": f"[{problem.code}] {problem}"}
+            awaited = {"exit_status": AWAITED} if problem.code == "migration-dns-manual" else {}
+            return {"failed": True, "code": problem.code, "msg": f"[{problem.code}] {problem}", **awaited}
 
     def change(self, dns, world, provider, args):
         """Compare, change, read back."""

@@ -37,6 +37,10 @@ class CallbackModule(CallbackBase):
         """A failed task may ask for a status too: it then says what kind of end this is."""
         self.v2_runner_on_ok(result)
 
+    def v2_runner_item_on_failed(self, result):
+        """So may an item of a loop; its task does not repeat what it asked for."""
+        self.v2_runner_on_ok(result)
+
     def v2_playbook_on_stats(self, stats):
         """The last thing that Ansible says. It catches exceptions here, but lets an exit pass."""
         if self.asked:
