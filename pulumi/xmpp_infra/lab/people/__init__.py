@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from xmpp_infra.lab.content import FileSpec, HostContent, secret
-from xmpp_infra.lab.servers.site import C2S_PORT, LAB, PROBE_PRIORITY, Site
+from xmpp_infra.lab.servers.site import AHEAD, C2S_PORT, LAB, Site
 
 AGENT = "/usr/local/lib/people/agent.py"
 SETTINGS = "/etc/people/people.json"
@@ -43,9 +43,7 @@ Wants=network-online.target
 
 [Service]
 ExecStart=/usr/bin/python3 {AGENT} serve --config %d/people.json
-# The measuring instrument goes first: on a busy machine it would otherwise measure how busy it is.
-Nice={PROBE_PRIORITY}
-LoadCredential=people.json:{SETTINGS}
+{AHEAD}LoadCredential=people.json:{SETTINGS}
 DynamicUser=yes
 StateDirectory=people
 RuntimeDirectory=people

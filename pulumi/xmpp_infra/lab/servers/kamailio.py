@@ -29,14 +29,12 @@ def content(
     peers: Mapping[str, str],
     workers: int = 4,
     prepare: str = "",
-    priority: int = 0,
     extra: Mapping[str, FileSpec] | None = None,
     **values: object,
 ) -> HostContent:
     """A Kamailio with TLS on `address`, speaking only with `peers` (DNS name in the certificate to role).
 
-    `prepare` is a command line that its unit runs before the daemon, as the daemon's user; `priority` is its `Nice=`;
-    `values` go to the template.
+    `prepare` is a command line that its unit runs before the daemon, as the daemon's user; `values` go to the template.
     """
     configuration = render(
         template,
@@ -50,7 +48,7 @@ def content(
         **values,
     )
     tls = render("kamailio-tls.cfg.j2", certificate=certificate, ca=PRIVATE_CA)
-    unit = render("kamailio-unit.conf.j2", fqdn=fqdn, address=address, prepare=prepare, priority=priority)
+    unit = render("kamailio-unit.conf.j2", fqdn=fqdn, address=address, prepare=prepare)
     files = {
         "/etc/kamailio/kamailio.cfg": FileSpec(configuration, mode=0o640, group="kamailio"),
         "/etc/kamailio/tls.cfg": FileSpec(tls, mode=0o640, group="kamailio"),

@@ -13,7 +13,7 @@ from xmpp_infra.lab.content import CertificateSpec, FileSpec, HostContent, secre
 from . import prosody
 from .dns import UNBOUND_ALONE, UNBOUND_DROP_IN
 from .render import program, render
-from .site import C2S_PORT, PUBLIC_CA, S2S_PORT, Partner, Site
+from .site import AHEAD, C2S_PORT, PUBLIC_CA, S2S_PORT, Partner, Site
 
 THROUGH_LOG = "/usr/local/sbin/through-log"
 ACCOUNTS_UNIT = "lab-accounts.service"
@@ -96,9 +96,12 @@ def ejabberd_partner(partner: Partner) -> HostContent:
         c2s_port=C2S_PORT,
         s2s_port=S2S_PORT,
     )
+    unit = _UNIT_TEXT.format(log_settings=_LOG_SETTINGS) + AHEAD
     files = {
         "/etc/ejabberd/ejabberd.yml": FileSpec(configuration, mode=0o640, group="ejabberd"),
-        "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(_UNIT_TEXT.format(log_settings=_LOG_SETTINGS)),
+        "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(
+            _UNIT_TEXT.format(log_settings=_LOG_SETTINGS) + AHEAD
+        ),
         _LOG_SETTINGS: FileSpec(_LOG_SETTINGS_TEXT, group="ejabberd"),
         f"/etc/systemd/system/{ACCOUNTS_UNIT}": FileSpec(
             render("lab-accounts.service.j2", directory=_ACCOUNTS_DIRECTORY)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import jinja2
 
+from .site import AHEAD
+
 _HERE = Path(__file__).parent
 
 # No autoescape: these are configuration files, not HTML; every value comes from `site.py` or is a place-holder of ours.
@@ -19,6 +21,7 @@ _ENVIRONMENT = jinja2.Environment(  # noqa: S701
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+_ENVIRONMENT.globals["ahead"] = AHEAD
 
 
 def render(template: str, **values: object) -> str:

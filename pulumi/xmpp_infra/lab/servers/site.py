@@ -16,7 +16,14 @@ RPC_PORT = 8090  # Kamailio's JSON-RPC, on loopback only
 AGENT_PORT = 8088  # the agent of the people, on loopback of host `users` only
 BRIDGE_PORT = 8091  # the legacy gateway's bridge, on loopback only; one more for each further SIP domain
 COMPONENT_PORT = 5347  # Prosody's component port, on loopback only
-PROBE_PRIORITY = -10  # `Nice=` of what sends, takes and counts the messages of the people; all else has 0
+PRIORITY = -10
+"""Of whatever carries people's messages: on a busy machine the probe would otherwise measure how busy it is."""
+AHEAD = f"""\
+# On a busy machine it goes first. With automatic groups (kernel.sched_autogroup_enabled) a process' own niceness counts
+# only among those of its service; that of the group is set here, where there are groups.
+Nice={PRIORITY}
+ExecStartPost=-+/bin/sh -c 'echo {PRIORITY} >/proc/${{MAINPID}}/autogroup'
+"""
 
 PUBLIC_CA = "/etc/ssl/lab/public-ca.pem"
 PRIVATE_CA = "/etc/ssl/lab/private-ca.pem"

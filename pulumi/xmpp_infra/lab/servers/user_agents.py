@@ -9,7 +9,7 @@ from __future__ import annotations
 from xmpp_infra.lab.content import CertificateSpec, HostContent
 
 from . import kamailio
-from .site import AGENT_PORT, PROBE_PRIORITY, Site
+from .site import AGENT_PORT, Site
 
 
 def user_agents(site: Site) -> HostContent:
@@ -24,6 +24,5 @@ def user_agents(site: Site) -> HostContent:
         deliver_urls={"": f"http://127.0.0.1:{AGENT_PORT}/sip"},
         accepted=("200", "OK"),
         final_response_ms=kamailio.FINAL_RESPONSE_MS["origin"],
-        priority=PROBE_PRIORITY,
     )
     return content.merged_with(HostContent(certificates=(CertificateSpec("users", "private", (site.users_fqdn,)),)))
