@@ -99,9 +99,7 @@ def ejabberd_partner(partner: Partner) -> HostContent:
     unit = _UNIT_TEXT.format(log_settings=_LOG_SETTINGS) + AHEAD
     files = {
         "/etc/ejabberd/ejabberd.yml": FileSpec(configuration, mode=0o640, group="ejabberd"),
-        "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(
-            _UNIT_TEXT.format(log_settings=_LOG_SETTINGS) + AHEAD
-        ),
+        "/etc/systemd/system/ejabberd.service.d/lab.conf": FileSpec(unit),
         _LOG_SETTINGS: FileSpec(_LOG_SETTINGS_TEXT, group="ejabberd"),
         f"/etc/systemd/system/{ACCOUNTS_UNIT}": FileSpec(
             render("lab-accounts.service.j2", directory=_ACCOUNTS_DIRECTORY)
