@@ -117,6 +117,7 @@ class Hosts:
         except subprocess.TimeoutExpired:
             raise LabError(f"{host}: no answer within {wait_s:.0f} s to: {shlex.join(remote)[:120]}") from None
         except OSError as error:
+            self._used.discard(host)
             raise LabError(f"ssh cannot be started: {error}") from error
         if done.returncode:
             said = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()
