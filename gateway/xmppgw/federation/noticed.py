@@ -83,6 +83,8 @@ def _noticed(federation: Federation) -> Iterator[tuple[tuple[str, ...], Noticed]
     yield (), Noticed(4, "nobody", f"SRV records of {ours} get the TTL {ttl} s; the targets stay")
     yield ("prove",), Noticed(5, "partners", "one authenticated stream from our edges, without messages")
     closed = "the stream to the legacy gateway is closed in good order, once; the next one ends at us"
+    if federation.drain.provider == "powershell":
+        closed = "the streams to the legacy gateway end when its proxy restarts, all at once; the next ones end at us"
     yield MOVES_PARTNERS, Noticed(6, "partners", closed)
     contacts = f"users of {ours} with XMPP contacts"
     pause = "a pause when their partner is switched, partner by partner; the lab's report measures it"
@@ -92,7 +94,7 @@ def _noticed(federation: Federation) -> Iterator[tuple[tuple[str, ...], Noticed]
     if federation.drain.provider == "powershell":
         minute = federation.drain.quiet_minute
         cut = f"what is in flight when the legacy proxy restarts at {minute} is not protected"
-        yield ("drain",), Noticed(6, contacts, cut)
+        yield ("restart",), Noticed(6, contacts, cut)
     if federation.drain.provider == "wait":
         slow = "no stream is closed for them: each arrives when it opens its next connection"
         yield MOVES_PARTNERS, Noticed(6, "partners", slow)

@@ -40,6 +40,8 @@ class FlowStatus(msgspec.Struct, frozen=True):
     returned: int
     last_received: float
     via: Mapping[str, Seen]
+    own: str = ""
+    """Our SIP domain on one side of it."""
 
 
 class RunStatus(msgspec.Struct, frozen=True):

@@ -226,7 +226,8 @@ class _Probe:
         course, states = self._course(), self._story().states
         expected, behind = expected_gateway(course, states), self._behind(course, states)
         where = f"the {expected.value} gateway" if expected else "one gateway"
-        but = f" (but {', '.join(behind)}: the old one)" if behind else ""
+        others = [*behind, *self._federation.legacy_domains]
+        but = f" (but {', '.join(others)}: the old one)" if others else ""
         _say(f"done; watching until all traffic has come through {where} alone for {QUIET_S:.0f} s{but}")
         deadline = time.monotonic() + SETTLE_WAIT_S
         while True:
@@ -236,9 +237,8 @@ class _Probe:
             except LabError as problem:
                 self._troubles.append(f"The end of the run could not be watched: {problem}")
                 return None
-            found = rest(
-                status.run.flows if status.run else (), relayed, self._gateways, expected, status.time, behind=behind
-            )
+            flows, staying = status.run.flows if status.run else (), self._federation.legacy_domains
+            found = rest(flows, relayed, self._gateways, expected, status.time, behind=behind, staying=staying)
             if found.gateway is not None:
                 return found.gateway
             if self._signals.received or time.monotonic() > deadline:

@@ -72,11 +72,12 @@ def rest(
     now: float,
     *,
     behind: Collection[str] = (),
+    staying: Collection[str] = (),
 ) -> Rest:
     """Judge all flows of numbered messages at a moment.
 
     `now` is the hosts' clock; with `expected` None any one gateway will do, the same for all. `behind` are the partners
-    that stay at the old gateway though the others have moved.
+    that stay at the old gateway though the others have moved, `staying` the SIP domains that are the old gateway's own.
     """
     common = expected
     awaited: list[str] = []
@@ -87,7 +88,7 @@ def rest(
         fresh = [gateway for gateway, t in last.items() if t >= now - FRESH_S]
         recent = [gateway for gateway, t in last.items() if t >= now - QUIET_S]
         name = f"{flow.pair} {flow.direction}"
-        wanted = Gateway.LEGACY if flow.partner in behind else common
+        wanted = Gateway.LEGACY if flow.partner in behind or flow.own in staying else common
         if not fresh:
             awaited.append(f"{name}: nothing arrives")
         elif wanted is not None and recent != [wanted]:

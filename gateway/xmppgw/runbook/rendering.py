@@ -21,6 +21,8 @@ from xmppgw.runbook.products import PRODUCTS, Facts
 
 APPLICATION: Final = "xmppgw"
 """Id of the trusted application."""
+PROXY_SERVICE: Final = "*XMPP Translating Gateway Proxy"
+"""Display name of the legacy Edge's XMPP proxy: `Lync Server ...` in 2013; a later release puts its own name before."""
 BYTE_ORDER_MARK: Final = "\ufeff"
 """Windows PowerShell takes a script without it for the machine's old code page, in which other bytes are quotes."""
 # Their platform policy has the switch since its gateway exists, and keeps it although 2019 has no gateway.
@@ -109,6 +111,27 @@ def route_script(document: Document, source: str, attachment: Attachment = Attac
     federation = document.federation
     facts = {**_common(federation, source, "Move the SIP routes of the partners"), **_routes(federation, attachment)}
     return script("routes.ps1.j2", facts)
+
+
+def drain_script(document: Document, source: str) -> bytes:
+    """The script that restarts the legacy Edge's XMPP proxy in the quiet minute, so that partners connect anew.
+
+    Raises RunbookProblem where the legacy product has no such proxy or the document names no minute.
+    """
+    federation = document.federation
+    if federation.legacy is None or not PRODUCTS[federation.legacy.product].native_gateway:
+        raise RunbookProblem("the legacy product has no XMPP proxy on its Edge Server")
+    if federation.drain.quiet_minute is None:
+        raise RunbookProblem("the document names no drain.quiet_minute")
+    facts = {
+        **_common(federation, source, "Restart the legacy XMPP proxy in the quiet minute"),
+        "facts": PRODUCTS[federation.legacy.product],
+        "quiet_minute": federation.drain.quiet_minute,
+        "service": PROXY_SERVICE,
+        "gateway": federation.legacy.gateway.fqdn,
+        "listening": f":{federation.legacy.gateway.port} ",
+    }
+    return script("drain.ps1.j2", facts)
 
 
 def script(template: str, facts: dict[str, object]) -> bytes:

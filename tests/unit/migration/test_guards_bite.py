@@ -166,6 +166,7 @@ def deaf_edge(world):
 
 def restarted_proxy(world):
     world.federation["drain"] = {"provider": "powershell", "quiet_minute": "02:00"}
+    world.federation["legacy"]["product"] = "ocs2007r2"
 
 
 CASES = [

@@ -205,15 +205,16 @@ def test_a_request_that_its_own_key_did_not_sign_is_refused():
 
 
 def test_streams_of_the_legacy_gateway():
-    listed = legacy.parse_streams(
-        ["Result: streams=in partner1.example corp.example;out corp.example partner2.example"]
+    listed = legacy.parse_sessions(
+        ["Result: streams=in partner1.example corp.example s2sin5;out corp.example partner2.example s2sout6"]
     )
-    assert legacy.inbound(listed, ["partner1.example"], ["corp.example"]) == [("partner1.example", "corp.example")]
-    assert legacy.inbound(listed, ["partner2.example"], ["corp.example"]) == []
-    assert legacy.inbound(listed, ["partner1.example"], ["branch.example"]) == []
-    assert legacy.parse_streams(["Result: streams="]) == []
+    found = {"s2sin5": ("partner1.example", "corp.example")}
+    assert legacy.inbound(listed, ["partner1.example"], ["corp.example"]) == found
+    assert legacy.inbound(listed, ["partner2.example"], ["corp.example"]) == {}
+    assert legacy.inbound(listed, ["partner1.example"], ["branch.example"]) == {}
+    assert legacy.parse_sessions(["Result: streams="]) == []
     with pytest.raises(legacy.LegacyError):
-        legacy.parse_streams(["Sorry, I couldn't understand that"])
+        legacy.parse_sessions(["Sorry, I couldn't understand that"])
 
 
 def test_a_platforms_table():

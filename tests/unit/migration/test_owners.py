@@ -48,3 +48,14 @@ def test_once_its_records_lead_to_us_its_users_follow(changed_owner):
 def test_in_the_first_migration_users_move_before_the_records(world):
     assert not world.picture().environment.stays("alice@corp.example")
     assert subjects(world, "homing")
+
+
+def test_they_wait_also_while_the_run_that_moves_its_records_is_on_its_way(changed_owner):
+    """Step 4 has announced its TTL: that alone does not make it a domain whose users belong to the target."""
+    lowered = {"id": "4/srv/corp.example", "kind": "srv", "subject": "corp.example", "before": {"ttl": 15}, "after": {}}
+    changed_owner.journal({"event": "step_opened", "step": 4, "digest": "d", "actions": [lowered]})
+    changed_owner.steps_done(4)
+    picture = changed_owner.picture()
+    assert picture.environment.stays("alice@corp.example")
+    assert (6, "corp.example") in subjects(changed_owner, "srv")
+    assert subjects(changed_owner, "homing") == []

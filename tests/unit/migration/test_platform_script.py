@@ -11,8 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 SHIM = """#!/bin/sh
 printf '%s\\n' "$@" > "{folder}/arguments"
+words="$*"
 while [ $# -gt 0 ]; do [ "$1" = -File ] && cat "$2" > "{folder}/script"; shift; done
-echo 'done      move alice'
+case "$words" in
+    *-When*) echo '{said}' ;;
+    *) echo 'done      move alice' ;;
+esac
 exit {status}
 """
 
@@ -21,11 +25,11 @@ exit {status}
 def run(tmp_path):
     """Run the action against this machine, with a `powershell.exe` that notes what it was given."""
 
-    def act(status=0, **arguments):
+    def act(status=0, said="seconds   90", **arguments):
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "remote").mkdir(exist_ok=True)
         shim = tmp_path / "bin" / "powershell.exe"
-        shim.write_text(SHIM.format(folder=tmp_path, status=status))
+        shim.write_text(SHIM.format(folder=tmp_path, status=status, said=said))
         shim.chmod(0o755)
         script = tmp_path / "homing-0-pilot.ps1"
         script.write_bytes(b"\xef\xbb\xbf# a script\r\n")
@@ -87,3 +91,19 @@ def test_a_script_that_fails_stops_the_run_with_what_it_said(run):
     assert done.returncode != 0
     assert "migration-platform-script" in done.stdout
     assert "move alice" in done.stdout
+
+
+def test_a_script_that_is_asked_changes_nothing_and_says_how_long(run):
+    done, folder = run(question=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = (folder / "arguments").read_text().split()
+    assert words[-1] == "-When"
+    assert "-Apply" not in words
+    ran = json.loads((folder / "ran").read_text())
+    assert (ran["changed"], ran["seconds"]) == (False, 90)
+
+
+def test_an_answer_that_is_none_is_refused(run):
+    done, _folder = run(question=True, said="tomorrow")
+    assert done.returncode != 0
+    assert "did not say when it may run" in done.stdout

@@ -57,6 +57,23 @@ def test_a_run_that_is_gone_has_left_its_step_interrupted(world):
     assert "left behind, expired, by ann@desk" in text(found)
 
 
+def test_a_run_whose_process_is_gone_is_not_running_although_its_lock_holds(world):
+    world.journal({"event": "step_opened", "step": 1, "digest": "d", "actions": [], "time": "then"})
+    world.lock = {**LOCK, "doing": {"step": 1, "reason": "the old TTL", "until": world.now + 90}}
+    environment = world.environment()
+    found = standing.describe(environment, world.seen(environment), world.now, {}, is_gone=lambda _lock: True)
+    assert found["steps"][0]["state"] == "interrupted"
+    assert (found["wait"], found["run"]["running"]) == (None, False)
+    assert "left behind by a process that is gone, by ann@desk" in text(found)
+
+
+def test_a_partner_is_there_since_it_was_switched_not_since_the_journal_heard_of_it(world):
+    record = {"event": "partner_switched", "partner": "partner1.example", "state": "gateway", "reason": ""}
+    world.journal({**record, "at": 1_799_999_000.25, "time": "2027-01-15T07:59:00Z"})
+    partner = next(item for item in status(world)["partners"] if item["domain"] == "partner1.example")
+    assert partner["since"] == "2027-01-15T07:43:20Z"
+
+
 @pytest.mark.parametrize("host", ["edge1", "pool-legacy", "pool-target", "legacy1", "fe1"])
 def test_a_host_that_does_not_answer_is_named_and_the_rest_is_told(world, host):
     world.steps_done(1, 2, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msgspec import structs
 from tests.unit.probe.story import GATEWAYS
 
 from xmppgw.probe.events import Relayed
@@ -29,6 +30,16 @@ def test_a_partner_left_behind_may_stay_at_the_old_gateway_and_nobody_else() -> 
     still = rest(flows, {}, GATEWAYS, Gateway.TARGET, NOW)
     assert still.gateway is None
     assert "static.example" in still.awaited[0]
+
+
+def test_what_belongs_to_a_domain_of_the_legacy_gateway_stays_there() -> None:
+    """Coexistence: the same partner's traffic rests here for one SIP domain and there for the other."""
+    ours = structs.replace(to_sip("one.example", OURS), own="branch.example")
+    theirs = structs.replace(to_sip("one.example", OLD), own="corp.example")
+    found = rest([ours, theirs], {}, GATEWAYS, Gateway.TARGET, NOW, staying=["corp.example"])
+    assert found.gateway is Gateway.TARGET
+    strayed = structs.replace(theirs, via=ours.via)
+    assert rest([ours, strayed], {}, GATEWAYS, Gateway.TARGET, NOW, staying=["corp.example"]).gateway is None
 
 
 def test_what_was_never_meant_to_arrive_is_not_waited_for() -> None:

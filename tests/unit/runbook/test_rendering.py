@@ -12,7 +12,16 @@ from xmppgw.federation import load_document
 from xmppgw.federation.model import Product
 from xmppgw.runbook.products import PRODUCTS
 from xmppgw.runbook.quoting import QuotingProblem
-from xmppgw.runbook.rendering import PARTS, Attachment, Move, RunbookProblem, render, route_script, wave_script
+from xmppgw.runbook.rendering import (
+    PARTS,
+    Attachment,
+    Move,
+    RunbookProblem,
+    drain_script,
+    render,
+    route_script,
+    wave_script,
+)
 
 SMALL = Path(__file__).parents[1] / "federation" / "small.yml"
 DOCS = Path(__file__).parents[3] / "docs" / "runbook.md"
@@ -163,6 +172,45 @@ def test_the_routes_name_every_domain_of_every_partner(document):
     content["federation"]["partners"][0]["additional_domains"] = ["chat.partner1.example"]
     strings = {token.value for token in tokens(route_script(document(content), "f").decode()) if token.kind == "string"}
     assert {"partner1.example", "chat.partner1.example", "partner2.example", "fe-pool.corp.example"} <= strings
+
+
+def quiet(product="sfb2015", **federation):
+    content = with_products(product, "sfb2019")
+    content["federation"]["drain"] = {"provider": "powershell", "quiet_minute": "02:30"}
+    content["federation"].update(federation)
+    return content
+
+
+def test_the_drain_restarts_the_proxy_in_its_minute_and_reads_it_back(document):
+    """Checked by the tests' lexer and by order; it was never run on a Windows machine."""
+    text = drain_script(document(quiet()), HOSTILE).decode()
+    assert text.startswith("\ufeff# ")
+    assert "\n" not in text.replace("\r\n", "")
+    found = tokens(text)
+    assert not [token for token in found if token.kind == "code" and MARKER in token.value]
+    code = "".join(token.value if token.kind == "code" else "'" for token in found)
+    for opening, closing in ("()", "{}", "[]"):
+        assert code.count(opening) == code.count(closing), f"{opening}{closing}"
+    strings = {token.value for token in found if token.kind == "string"}
+    assert {"02:30", "*XMPP Translating Gateway Proxy", "legacy1.corp.example", ":5269 "} <= strings
+    # Asked for the time it ends before it looks at anything; outside the minute it refuses before it restarts.
+    order = ["if ($When)", "$before = Get-ProxyStart", "-not $AnyTime", "Restart-Service", "WriteAllLines"]
+    places = [code.index(part) for part in order]
+    assert places == sorted(places)
+    # The restart is read back: another process, running, listening.
+    assert code.index("-gt $before") < code.index("Restart-Service")
+    assert "Skype for Business" in text
+
+
+@pytest.mark.parametrize("product", ["ocs2007r2", "lync2010"])
+def test_a_gateway_that_is_no_proxy_on_an_edge_has_no_drain(document, product):
+    with pytest.raises(RunbookProblem, match="no XMPP proxy"):
+        drain_script(document(quiet(product)), "f")
+
+
+def test_a_drain_needs_its_minute(document):
+    with pytest.raises(RunbookProblem, match="quiet_minute"):
+        drain_script(document(quiet(drain={"provider": "wait"})), "f")
 
 
 def test_a_part_that_the_document_cannot_have_is_refused_with_the_reason(document):

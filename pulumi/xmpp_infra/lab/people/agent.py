@@ -99,6 +99,11 @@ class Flow:
         """The name under which status lists it."""
         return f"{self.pair} {self.direction}"
 
+    @property
+    def own(self) -> str:
+        """The SIP domain whose user has a part in it."""
+        return domain_of(self.sender if self.direction == "sip_to_xmpp" else self.recipient)
+
 
 @dataclass(frozen=True)
 class Server:
@@ -331,6 +336,7 @@ class Run:
                 {
                     "partner": flow.partner,
                     "pair": flow.pair,
+                    "own": flow.own,
                     "direction": flow.direction,
                     "kind": flow.kind,
                     "sent": counts.sent,

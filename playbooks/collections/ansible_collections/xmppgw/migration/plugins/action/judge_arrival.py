@@ -11,12 +11,13 @@ class ActionModule(MigrationAction):
     """See modules/judge_arrival.py."""
 
     def act(self, args, task_vars):
-        """Return {state, reason}."""
+        """Return {state, reason}; the state is empty while it is not known and there is time left."""
         answers = [result.get("answer") or {} for result in args["edges"]]
         verdict = switching.arrival(
             inbound=sum(len(readiness.inbound_streams(answer, args["domains"])) for answer in answers),
             closed=int(args["closed"]),
             left=list(args["left"]),
             seconds=round(float(args.get("seconds") or 0)),
+            over=float(args.get("seconds") or 0) >= float(args.get("limit") or 0),
         )
         return {"changed": False, **verdict}

@@ -47,6 +47,7 @@ class ActionModule(MigrationAction):
         if do == "switch":
             switching = [item for item in chosen if not item["switched"]]
             actions = [action for item in switching for action in self.actions(picture, item)]
+            actions += seen_partners.restarts(picture, [item["domain"] for item in switching])
             announce.append({"event": "step_opened", "digest": "", "actions": actions})
         for item in chosen:
             display.display(f"  {do}: {item['domain']}")

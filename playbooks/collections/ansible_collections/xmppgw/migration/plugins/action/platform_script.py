@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 TAIL = 3000
@@ -20,7 +22,8 @@ class ActionModule(MigrationAction):
         name = str(args["file"]).rpartition("/")[2]
         remote = f"{str(args['directory']).rstrip('/')}/{name}"
         self._connection.put_file(str(args["file"]), remote)
-        words = " ".join(["-Apply", *(["-Undo"] if args.get("undo") else [])])
+        question = bool(args.get("question"))
+        words = " ".join(["-When"] if question else ["-Apply", *(["-Undo"] if args.get("undo") else [])])
         if args.get("partner"):
             words += f" -Partner {args['partner']}"
         result = self._low_level_execute_command(
@@ -33,4 +36,17 @@ class ActionModule(MigrationAction):
                 "code": "migration-platform-script",
                 "msg": f"[migration-platform-script] {name} ended with {result['rc']}:\n{said}",
             }
+        if question:
+            return self.answer(name, said)
         return {"changed": any(line.startswith("done ") for line in said.splitlines()), "said": said}
+
+    def answer(self, name, said):
+        """Return how many seconds the script says are left."""
+        found = re.search(r"^seconds +(\d{1,5})$", said, re.MULTILINE)
+        if found is None:
+            return {
+                "failed": True,
+                "code": "migration-platform-script",
+                "msg": f"[migration-platform-script] {name} did not say when it may run:\n{said}",
+            }
+        return {"changed": False, "said": said, "seconds": int(found[1])}

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from ansible.utils.display import Display
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import standing, standing_text
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import run_facts, standing, standing_text
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 display = Display()
@@ -22,7 +22,7 @@ class ActionModule(MigrationAction):
         environment = self.environment(task_vars)
         environment.check_inventory()
         seen, silent = self.observed(task_vars, environment)
-        status = standing.describe(environment, seen, time.time(), silent)
+        status = standing.describe(environment, seen, time.time(), silent, is_gone=run_facts.holder_is_gone)
         folder = Path(self.setting(task_vars, "migration_output"))
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".status.json.{os.getpid()}"

@@ -137,6 +137,8 @@ class History:
     """Step to when it was last opened, finished or undone (as the journal writes times)."""
     accepted: dict = field(default_factory=dict)
     """Guard's code to {what was found: {by, why}} that somebody accepted (`-e accept`)."""
+    proxy_restarted: float = 0.0
+    """When the legacy proxy was restarted last, so that partners connected anew (drain provider `powershell`)."""
     confirmed: set = field(default_factory=set)
     """Steps whose hold was confirmed, unless undone since."""
     runs: list = field(default_factory=list)
@@ -156,6 +158,12 @@ class History:
         while number + 1 in self.done:
             number += 1
         return number
+
+    def done_for(self, domain):
+        """Return the step up to which all is done for one SIP domain: a domain that became ours later begins anew."""
+        if f"6/srv/{domain}" in self.before:
+            return self.step
+        return min(self.step, 5 if f"4/srv/{domain}" in self.before else 3)
 
 
 def read_history(records):
@@ -233,6 +241,8 @@ def read_history(records):
             history.held[record["partner"]] = record["why"]
         elif event == "partner_released":
             history.held.pop(record["partner"], None)
+        elif event == "proxy_restarted":
+            history.proxy_restarted = record["at"]
         elif event == "relay_checked":
             history.relays[record["partner"]] = record["answer"]
         elif event == "ttl_restored":

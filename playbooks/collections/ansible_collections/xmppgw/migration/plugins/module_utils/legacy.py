@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import subprocess
 
-# One expression for Prosody's shell (`>` evaluates Lua): every S2S stream as "in from to" or "out from to".
-# s2s:show() would need column parsing, and cuts long names.
+# One expression for Prosody's shell (`>` evaluates Lua): every S2S stream as "in from to id" or "out from to id".
+# s2s:show() would need column parsing, and cuts long names. The id tells a stream that is being closed from the next.
 STREAMS = (
     "> (function() local t = {} "
     "for s in pairs(prosody.incoming_s2s) do "
-    't[#t+1] = "in " .. (s.from_host or "?") .. " " .. (s.to_host or "?") end '
+    't[#t+1] = "in " .. (s.from_host or "?") .. " " .. (s.to_host or "?") .. " " .. (s.id or "?") end '
     "for _, h in pairs(prosody.hosts) do for _, s in pairs(h.s2sout or {}) do "
-    't[#t+1] = "out " .. (s.from_host or "?") .. " " .. (s.to_host or "?") end end '
+    't[#t+1] = "out " .. (s.from_host or "?") .. " " .. (s.to_host or "?") .. " " .. (s.id or "?") end end '
     'return "streams=" .. table.concat(t, ";") end)()'
 )
 
@@ -68,8 +68,8 @@ def switch_off():
         raise LegacyError(f"still there after `systemctl disable --now`: {states}")
 
 
-def parse_streams(lines):
-    """Return the streams in the shell's output as sorted (direction, from, to)."""
+def parse_sessions(lines):
+    """Return the streams in the shell's output as sorted (direction, from, to, id)."""
     for line in lines:
         _before, found, listed = line.partition("streams=")
         if found:
@@ -77,16 +77,24 @@ def parse_streams(lines):
     raise LegacyError("Prosody's shell listed no streams: " + " ".join(lines)[-300:])
 
 
+def sessions():
+    """Return every S2S stream of the legacy gateway as sorted (direction, from, to, id)."""
+    return parse_sessions(shell(STREAMS))
+
+
 def streams():
     """Return every S2S stream of the legacy gateway as sorted (direction, from, to)."""
-    return parse_streams(shell(STREAMS))
+    return sorted(session[:3] for session in sessions())
 
 
 def inbound(listed, partners, own):
-    """Return the (from, to) pairs with an inbound stream, of any of the domains `partners` to any of ours, sorted."""
-    return sorted(
-        {(sender, to) for direction, sender, to in listed if direction == "in" and sender in partners and to in own}
-    )
+    """Return the inbound streams among `listed` (as `sessions` gives them), of any of the domains `partners` to any of
+    ours: {id: (from, to)}."""
+    return {
+        identity: (sender, to)
+        for direction, sender, to, identity in listed
+        if direction == "in" and sender in partners and to in own
+    }
 
 
 def close(pairs):

@@ -14,7 +14,7 @@ options:
     elements: str
     required: true
   edges:
-    description: Results of C(gateway_control) with the command C(streams), one for each edge.
+    description: Results of C(partner_arrival), one for each edge.
     type: list
     elements: dict
     required: true
@@ -31,6 +31,10 @@ options:
     description: How long was waited for the partner.
     type: float
     default: 0
+  limit:
+    description: How long is waited at most; before that nothing is decided by absence.
+    type: float
+    default: 0
 author: The xmppgw developers
 """
 EXAMPLES = r"""
@@ -43,7 +47,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 state:
-  description: C(here) or C(static?).
+  description: C(here), C(static?), or empty while it is not known and there is time left.
   type: str
   returned: success
 reason:

@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: legacy_streams
 short_description: Drain or watch a partner's inbound streams at the legacy gateway
 description:
-  - State C(drained) closes the inbound streams of the partner gracefully and waits until none is left.
+  - State C(drained) closes the inbound streams of the partner gracefully and waits until none of them is left. A stream
+    that was opened since is no reason to wait on; it is in C(left).
   - State C(gone) closes nothing and waits until none is left; C(present) waits until there is one.
   - Provider C(lab) uses Prosody's admin shell.
 options:
@@ -46,7 +47,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 reached:
-  description: Whether the state holds.
+  description: Whether the state holds. A partner that is back at once after it was drained makes it false.
   type: bool
   returned: always
 closed:
@@ -89,14 +90,19 @@ def main():
     started = time.monotonic()
 
     def look():
-        return legacy.inbound(legacy.streams(), wanted["domains"], wanted["own_domains"])
+        return legacy.inbound(legacy.sessions(), wanted["domains"], wanted["own_domains"])
+
+    def awaited():
+        if drain:
+            return bool(first.keys() & found.keys())
+        return bool(found) != present
 
     try:
         first = found = look()
         if drain and first and not module.check_mode:
-            legacy.close(first)
+            legacy.close(sorted(set(first.values())))
             found = look()
-        while not module.check_mode and bool(found) != present and time.monotonic() - started < wanted["limit"]:
+        while not module.check_mode and awaited() and time.monotonic() - started < wanted["limit"]:
             time.sleep(POLL)
             found = look()
     except legacy.LegacyError as problem:
@@ -105,7 +111,7 @@ def main():
         changed=drain and bool(first),
         reached=bool(found) == present,
         closed=len(first) if drain else 0,
-        left=[" ".join(pair) for pair in found],
+        left=sorted({" ".join(pair) for pair in found.values()}),
         waited_s=round(time.monotonic() - started, 2),
     )
 

@@ -21,6 +21,10 @@ options:
   partner:
     description: The partner whose route moves.
     type: str
+  question:
+    description: Ask the script how many seconds are left until it may run (C(-When)); it changes nothing.
+    type: bool
+    default: false
   undo:
     description: Whether it takes back.
     type: bool
@@ -37,4 +41,8 @@ said:
   description: The end of what it printed.
   type: str
   returned: success
+seconds:
+  description: What it said, if it was only asked.
+  type: int
+  returned: with O(question)
 """

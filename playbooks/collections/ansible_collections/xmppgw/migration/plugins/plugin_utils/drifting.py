@@ -23,6 +23,7 @@ KINDS = {
     "route": "route",
     "prove": "partner",
     "drain": "partner",
+    "restart": "partner",
 }
 """Kind of a planned action to the word for the difference."""
 

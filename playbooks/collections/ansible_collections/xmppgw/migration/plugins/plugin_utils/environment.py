@@ -138,7 +138,8 @@ class Environment:
                     f"names {', '.join(hosts)}.",
                 )
         asked = "lab" in (self.federation.homing.provider, self.federation.routes.provider)
-        for group in (*(["platforms"] if asked else []), "legacy_gateway", "dns_writer"):
+        legacy = self.federation.drain.provider == "lab"
+        for group in (*(["platforms"] if asked else []), *(["legacy_gateway"] if legacy else []), "dns_writer"):
             if not self.groups.get(group):
                 raise PictureError("migration-inventory", f"Group {group} of the inventory is empty.")
 
@@ -169,6 +170,18 @@ class Environment:
     def platforms(self):
         """The hosts of the SIP platforms that can be asked; none where they tell their state by exports."""
         return sorted(self.groups.get("platforms", []))
+
+    @property
+    def legacy_hosts(self):
+        """The hosts of the legacy gateway whose streams can be seen and closed: only the lab's can."""
+        return sorted(self.groups.get("legacy_gateway", [])) if self.federation.drain.provider == "lab" else []
+
+    @property
+    def proxies(self):
+        """The hosts on which the legacy proxy can be restarted by its script; none where a person does it."""
+        if self.federation.drain.provider != "powershell":
+            return []
+        return sorted(self.groups.get("legacy_gateway", []))
 
     @property
     def pool_names(self):
@@ -255,7 +268,7 @@ class Environment:
             ]
         if host in self.groups.get("platforms", []):
             arguments["platform"] = list(TABLES)
-        if host in self.groups.get("legacy_gateway", []):
+        if host in self.legacy_hosts:
             arguments["legacy"] = True
         if host in (self.authority, self.copy):
             arguments["state_directory"] = STATE_DIRECTORY

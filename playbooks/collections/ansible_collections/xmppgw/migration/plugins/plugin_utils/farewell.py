@@ -33,7 +33,7 @@ def _users(picture):
 
 def _partners(picture):
     federation = picture.environment.federation
-    legacy = [tuple(s) for host in picture.environment.groups["legacy_gateway"] for s in picture.seen[host]["legacy"]]
+    legacy = [tuple(s) for host in picture.environment.legacy_hosts for s in picture.seen[host]["legacy"]]
     for partner in federation.partners:
         here = seen_partners.standing(picture, partner)
         ends = [other for way, one, two in legacy for other in ((one, two) if way == "in" else (two, one))[:1]]

@@ -41,11 +41,6 @@ class Picture:
         self.gateways = SeenGateways(environment, seen, now, self.history.step)
         environment.arriving = self._arriving()
 
-    def done_for(self, domain):
-        """Return the step up to which all is done for one SIP domain: a domain that became ours later begins anew."""
-        known = any(f"{step}/srv/{domain}" in self.history.before for step in (4, 6))
-        return self.history.step if known else min(self.history.step, 3)
-
     def _arriving(self):
         """Return the SIP domains that became ours after step 6, while their SRV RRset still leads to legacy.
 
@@ -57,7 +52,7 @@ class Picture:
         return frozenset(
             domain
             for domain in federation.own_domains
-            if self.history.step >= 6 and self.done_for(domain) < 6 and not ours & self.dns.targets(domain)
+            if self.history.step >= 6 and self.history.done_for(domain) < 6 and not ours & self.dns.targets(domain)
         )
 
     def legacy_silence(self):
@@ -65,7 +60,7 @@ class Picture:
         federation = self.environment.federation
         problems = [
             f"{host}: {self.seen[host]['legacy_problem']}"
-            for host in self.environment.groups["legacy_gateway"]
+            for host in self.environment.legacy_hosts
             if self.seen.get(host, {}).get("legacy_problem")
         ]
         if problems:

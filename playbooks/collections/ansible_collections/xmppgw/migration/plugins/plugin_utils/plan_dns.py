@@ -20,15 +20,9 @@ def planned(picture):
             srv_name(domain),
             picture.dns.rrset(domain),
             wanted_rrsets(picture, domain),
-            done_for(picture.history, domain),
+            picture.history.done_for(domain),
         )
     ]
-
-
-def done_for(history, domain):
-    """Return the step that is done for one domain. One that became ours later (coexist) starts before its TTL."""
-    known = any(f"{step}/srv/{domain}" in history.before for step in (4, 6))
-    return history.step if known else min(history.step, 3)
 
 
 def wanted_rrsets(picture, domain):

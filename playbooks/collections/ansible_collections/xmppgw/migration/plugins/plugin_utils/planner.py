@@ -64,7 +64,7 @@ def staged(stages, seen, done):
             value = wanted
 
 
-ORDER = ("install", "secret", "file", "certificate", "unit", "homing", "srv", "prove", "drain", "route")
+ORDER = ("install", "secret", "file", "certificate", "unit", "homing", "srv", "prove", "restart", "drain", "route")
 """Kinds in the order in which a step performs them; route last, because it is what moves a partner."""
 
 

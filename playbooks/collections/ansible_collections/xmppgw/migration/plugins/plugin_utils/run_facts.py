@@ -17,6 +17,8 @@ from xmppgw.federation import srv_name
 
 LOCK_SECONDS = 900
 """The lock outlives the longest wait of one step in the lab; every append to the journal renews it."""
+BY_HAND_SECONDS = 3600
+"""As long as a person may take to set records (dns_cutover_manual_seconds): nothing renews the lock meanwhile."""
 
 
 APPLIES = "migrate"
@@ -28,15 +30,15 @@ def who_runs(picture, verb):
     pid, started = controller_process()
     host = platform.node()
     who = f"{getpass.getuser()}@{host}"
-    held = picture.state.lock or {}
-    gone = held.get("host") == host and process_start(held.get("pid") or 0) != held.get("process_started")
+    held = picture.state.lock
+    by_hand = picture.environment.federation.dns.provider == "manual"
     identity = uuid.uuid4().hex
     return {
         "id": identity,
         "who": who,
         "verb": verb,
         "document": picture.environment.document_digest if verb == APPLIES else "",
-        "holder_is_gone": bool(held) and gone,
+        "holder_is_gone": bool(held) and holder_is_gone(held),
         "tail": picture.state.tail,
         "missing": picture.state.missing,
         "restore": picture.state.restore,
@@ -47,7 +49,7 @@ def who_runs(picture, verb):
             "process_started": started,
             "run": identity,
             "start_text": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "seconds": LOCK_SECONDS,
+            "seconds": LOCK_SECONDS + (BY_HAND_SECONDS if by_hand else 0),
         },
     }
 
@@ -65,7 +67,9 @@ def facts(picture, plan):
         "dns_writer": environment.dns_writer,
         "platforms": target_first,
         "route_platforms": [host for host in target_first if host in environment.route_platforms],
-        "legacy_gateway": sorted(environment.groups["legacy_gateway"])[0],
+        # Where there is none to ask, no task is delegated there.
+        "legacy_gateway": (environment.legacy_hosts or ["localhost"])[0],
+        "proxies": environment.proxies,
         "done": picture.history.step,
         "stages": {host: picture.gateways.stage(host) for host in [*environment.front_ends, *environment.edges]},
         "proofs": picture.history.proofs,
@@ -134,6 +138,13 @@ def controller_process():
     """Return (pid, start time in clock ticks) of the ansible-playbook that this worker belongs to."""
     pid = os.getppid()
     return pid, process_start(pid)
+
+
+def holder_is_gone(lock):
+    """Return whether a lock's holder was a process of this machine that is no more; of another machine's nothing is
+    known."""
+    same_host = lock.get("host") == platform.node()
+    return same_host and process_start(lock.get("pid") or 0) != lock.get("process_started")
 
 
 def process_start(pid):

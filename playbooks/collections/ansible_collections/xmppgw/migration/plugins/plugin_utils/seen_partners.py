@@ -80,11 +80,49 @@ def phase_at(answer, domains):
 def planned(picture, *, dns_moves):
     """Return the actions for all partners. `dns_moves`: whether step 6 changes an SRV RRset."""
     federation = picture.environment.federation
-    return [
+    actions = [
         item
         for partner in federation.partners
         for item in actions_of(described(federation, partner), standing(picture, partner), dns_moves=dns_moves)
     ]
+    return [*actions, *restarts(picture, [item["subject"] for item in actions if item["kind"] == "drain"])]
+
+
+def restarts(picture, drained):
+    """Return the restart of the legacy proxy that partners (`drained`, by domain) are drained with, if they are so."""
+    federation = picture.environment.federation
+    partners = [partner for partner in federation.partners if partner.domain in drained]
+    if not needs_restart(picture, partners):
+        return []
+    gateway, minute = federation.legacy.gateway.fqdn, federation.drain.quiet_minute
+    what = (
+        f"Restart the XMPP proxy of {gateway} at {minute} on its clock, for all partners at once; nobody can protect "
+        "what is in flight there"
+    )
+    return [planner.action(6, "restart", gateway, what, "running", "restarted")]
+
+
+def needs_restart(picture, partners):
+    """Return whether the legacy proxy has to be restarted before these partners of the document are looked for.
+
+    Not where it was restarted since our edges began to answer for all of them: whoever came back has asked DNS again.
+    """
+    if picture.environment.federation.drain.provider != "powershell":
+        return False
+    restarted = picture.history.proxy_restarted
+    since = [answered_since(picture, partner) for partner in partners]
+    return any(moment is None or moment > restarted for moment in since)
+
+
+def answered_since(picture, partner):
+    """Return since when every edge has answered for a partner, as epoch seconds; None where one does not."""
+    moments = []
+    for edge in picture.environment.edges:
+        entry = (control_of(picture, edge, "phases").get("phases") or {}).get(partner.domain) or {}
+        if entry.get("phase") != "gateway":
+            return None
+        moments.append(entry["since"])
+    return max(moments)
 
 
 def lines(picture):
@@ -141,6 +179,8 @@ def run_facts(picture, plan_document):
             "held": here.held is not None,
             "touched": here.touched,
             "switched": here.switched,
+            "needs_restart": needs_restart(picture, [partner]),
+            "answered_since": answered_since(picture, partner),
             "route_before": route_before(picture.history, here, partner.domain),
         }
         every[partner.domain]["reset"] = sorted(
@@ -194,7 +234,7 @@ def unlisted(picture):
     federation = picture.environment.federation
     listed = {domain for partner in federation.partners for domain in partner.domains}
     own = set(federation.own_domains)
-    streams = [tuple(s) for host in picture.environment.groups["legacy_gateway"] for s in picture.seen[host]["legacy"]]
+    streams = [tuple(s) for host in picture.environment.legacy_hosts for s in picture.seen[host]["legacy"]]
     ends = {sender for way, sender, to in streams if way == "in" and to in own}
     ends |= {to for way, sender, to in streams if way == "out" and sender in own}
     return sorted(ends - listed - own - {"?"})

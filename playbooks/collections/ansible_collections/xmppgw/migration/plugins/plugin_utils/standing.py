@@ -6,6 +6,7 @@ Pure: an Environment, observations and a moment in, data out.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, run_holds, whole_plan
@@ -18,14 +19,18 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_state import
 BLANK_GATEWAY = {"control": {}}
 
 
-def describe(environment, seen, now, silent):
-    """Return where the migration stands. `seen`: what the hosts that answered said; `silent`: host to why it did
-    not."""
+def describe(environment, seen, now, silent, is_gone=lambda _lock: False):
+    """Return where the migration stands.
+
+    `seen`: what the hosts that answered said; `silent`: host to why it did not; `is_gone`: tells of a lock whether its
+    holder is known to have ended.
+    """
     state, state_problem = _state(environment, seen)
     history, lock = (state.history, state.lock) if state else (None, None)
     plan, unknown = _plan(environment, seen, now)
     dns, dns_problem = _dns(environment, seen)
-    running = lock is not None and lock["expiry"] > now
+    gone = lock is not None and is_gone(lock)
+    running = lock is not None and lock["expiry"] > now and not gone
     return {
         "schema": 1,
         "hosts": {host: silent.get(host, "answers") for host in sorted({*seen, *silent})},
@@ -36,7 +41,7 @@ def describe(environment, seen, now, silent):
         "srv": {} if dns is None else {domain: dns.rrset(domain) for domain in sorted(dns.rrsets)},
         "partners": [_partner(environment, seen, partner, state, plan) for partner in environment.federation.partners],
         "lock": lock,
-        "run": None if lock is None else _run(lock, now, running=running),
+        "run": None if lock is None else _run(lock, now, running=running, gone=gone),
         "wait": _wait(lock, now) if running else None,
         "journal": None
         if state is None
@@ -149,7 +154,7 @@ def _partner(environment, seen, partner, state, plan):
     ]
     legacy = [
         (direction, sender, receiver)
-        for host in environment.groups["legacy_gateway"]
+        for host in environment.legacy_hosts
         for direction, sender, receiver in seen.get(host, {}).get("legacy") or []
     ]
     switched = _last(state, "partner_switched", domain)
@@ -158,7 +163,7 @@ def _partner(environment, seen, partner, state, plan):
         "outcome": planned.get("outcome"),
         "state": (switched or {}).get("state", "legacy"),
         "phase": {edge: (_control(seen, edge, "phases").get("phases") or {}).get(domain) for edge in environment.edges},
-        "since": (switched or {}).get("time"),
+        "since": _moment(switched),
         "reason": (switched or {}).get("reason", ""),
         "held": state.history.held.get(domain) if state else None,
         "route": sorted({str(host["platform"]["route"].get(domain)) for host in seen.values() if host.get("platform")}),
@@ -176,6 +181,13 @@ def _partner(environment, seen, partner, state, plan):
             ),
         },
     }
+
+
+def _moment(switched):
+    """Return when a partner came to where it is, as its own record says; the journal hears of it a little later."""
+    if switched is None or "at" not in switched:
+        return (switched or {}).get("time")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(switched["at"]))
 
 
 def _control(seen, host, command):
@@ -197,7 +209,7 @@ def _last(state, event, domain):
     return next((item for item in reversed(records) if item["event"] == event and item.get("partner") == domain), None)
 
 
-def _run(lock, now, *, running):
+def _run(lock, now, *, running, gone):
     """Return who runs, since when, and when it last gave a sign of life."""
     return {
         "owner": lock["owner"],
@@ -205,6 +217,7 @@ def _run(lock, now, *, running):
         "pid": lock["pid"],
         "since": lock["start_text"],
         "running": running,
+        "gone": gone,
         "silent_s": round(max(0.0, now - lock["renewed"]), 1) if "renewed" in lock else None,
         "expires_in_s": round(lock["expiry"] - now, 1),
     }

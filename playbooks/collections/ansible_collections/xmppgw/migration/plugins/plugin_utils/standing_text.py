@@ -72,7 +72,8 @@ def _run(status):
         text = ["  lock      free" if journal is not None else "  lock      unknown"]
     else:
         sign = "" if run["silent_s"] is None else f"; last sign of life {run['silent_s']:.0f} s ago"
-        state = "held" if run["running"] else "left behind, expired,"
+        left = "left behind by a process that is gone," if run["gone"] else "left behind, expired,"
+        state = "held" if run["running"] else left
         text = [
             f"  lock      {state} by {run['owner']} (process {run['pid']} on {run['host']}, since {run['since']}){sign}"
         ]

@@ -6,18 +6,21 @@ Used by the action `judge_arrival`. Pure: observations in, a verdict out.
 from __future__ import annotations
 
 
-def arrival(*, inbound, closed, left, seconds):
-    """Return {state, reason}: `here`, `static?` or `failed`.
+def arrival(*, inbound, closed, left, seconds, over=True):
+    """Return {state, reason}: `here`, `static?`, or "" while it is not known yet and there is time left.
 
     `inbound`: streams of the partner that end at our edges. `closed`: how many the legacy gateway closed before.
     `left`: pairs, "from to", that the legacy gateway still has (or has again) although the edges answer for the
-    partner: its server does not follow DNS. `seconds`: how long was waited.
+    partner: its server does not follow DNS. `seconds`: how long was waited; `over`: whether that was the whole time.
     """
     if left:
         what = f"is at the legacy gateway again ({'; '.join(left)}) although DNS and every edge say otherwise"
         return {"state": "static?", "reason": f"{what}; it may have our old host in its configuration"}
     if inbound:
         return {"state": "here", "reason": ""}
+    if not over:
+        return {"state": "", "reason": ""}
     if closed:
         return {"state": "static?", "reason": f"its stream was closed and did not come back within {seconds} s"}
-    return {"state": "static?", "reason": f"it had no stream at the legacy gateway and opened none within {seconds} s"}
+    called = f"it had no stream at the legacy gateway and opened none within {seconds} s, though our edges called it"
+    return {"state": "static?", "reason": called}

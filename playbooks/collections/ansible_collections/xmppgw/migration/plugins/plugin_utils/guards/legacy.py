@@ -134,7 +134,7 @@ def xmpp_users_of_the_legacy_gateway_stay(situation):
                 "Take them out of pilot.users and users.waves.pilot, or let our gateway own their domain first.",
             )
         )
-    if legacy.moved and situation.done < 6:
+    if legacy.moved:
         refusals.append(
             Refusal(
                 "migration-coexist-user",

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import Refusal, guard
 
-DRAINS = ("lab", "wait")
-"""What this version can close streams with at the legacy gateway."""
+from xmppgw.runbook.products import PRODUCTS
 
 
 @dataclass
@@ -16,8 +15,8 @@ class Partners:
 
     configured: list = field(default_factory=list)
     """Partners in the configuration that stands on our edges and front ends."""
-    drain: str = "lab"
-    """What closes streams at the legacy gateway, as the document says."""
+    no_restart: str = ""
+    """Why the legacy proxy cannot be restarted by a script though the document wants that, or nothing."""
 
 
 def read(picture):
@@ -25,20 +24,27 @@ def read(picture):
     federation = picture.environment.federation
     return Partners(
         configured=picture.gateways.configured_partners(),
-        drain=federation.drain.provider,
+        no_restart=_no_restart(federation),
     )
+
+
+def _no_restart(federation):
+    if federation.drain.provider != "powershell" or federation.legacy is None:
+        return ""
+    product = PRODUCTS[federation.legacy.product]
+    return "" if product.native_gateway else f"{product.name} has no XMPP proxy on its Edge Server to restart"
 
 
 @guard("migration-drain-provider")
 def streams_can_be_closed_at_legacy(situation):
     """Step 6 closes each partner's streams at the legacy gateway; without that nobody would come to us."""
-    if situation.step != 6 or situation.partners.drain in DRAINS:
+    if situation.step != 6 or not situation.partners.no_restart:
         return []
     return [
         Refusal(
             "migration-drain-provider",
-            "This version cannot close partners' streams with the drain provider that the document names.",
-            f"drain.provider is {situation.partners.drain}; this version has {', '.join(DRAINS)}",
+            "Partners' streams cannot be ended at this legacy gateway with the drain provider that the document names.",
+            f"drain.provider is powershell; {situation.partners.no_restart}",
             "Use `wait`, or stop after step 5 (-e last_step=5): partners go on through the legacy gateway.",
         )
     ]
