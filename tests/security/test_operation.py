@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.security.world import OWN, World, eventually
 
 from xmppgw.edge.settings import decode_edge_settings
 from xmppgw.frontend.settings import decode_front_end_settings
+from xmppgw.telemetry.health_record import record
 from xmppgw.telemetry.settings import SettingsProblem
 from xmppgw.tls.identity import CertificateProblem
 from xmppgw.xmpp.stream import Closed, DialbackOutcome
@@ -100,6 +102,26 @@ async def test_status_health_and_metrics_tell_what_is(world: World) -> None:
     assert status == 503
     assert json.loads(body)["checks"]["edges_connected"] is False
     await world.start_edge()
+
+
+async def test_the_line_on_each_daemons_health_has_certificate_and_queue(world: World) -> None:
+    lines = {}
+    for daemon, port in (("edge", world.edge.metrics_port), ("frontend", world.front_end.metrics_port)):
+        answers = [(await get(port, path))[1].encode() for path in ("/healthz", "/metrics")]
+        lines[daemon] = record(daemon, "here", answers[0], answers[1], time.time())
+    assert lines["edge"]["ready"] and lines["frontend"]["ready"], lines
+    for line in lines.values():
+        assert isinstance(line["certificate_days"], float) and line["certificate_days"] > 0, line
+    assert (lines["edge"]["queue_age_seconds"], lines["frontend"]["queue_age_seconds"]) == (None, 0.0)
+
+
+async def test_what_waits_for_a_partner_grows_old_in_the_line(world: World) -> None:
+    world.partner1.stop_listening()
+    transaction = await world.platform.send("nobody is there", to="juliet@partner1.example")
+    assert await world.platform.status(transaction) == 202
+    metrics = (await get(world.front_end.metrics_port, "/metrics"))[1].encode()
+    age = record("frontend", "here", b"", metrics, time.time())["queue_age_seconds"]
+    assert isinstance(age, float) and age > 0
 
 
 async def test_unknown_commands_and_garbage_get_an_answer(world: World) -> None:

@@ -48,6 +48,11 @@ _HANDED_OVER: Final = {
     ),
     "policy": ("xmppgw.cli.policies", False, "say who may use XMPP federation, and why; see `xmppgw policy --help`"),
     "user": ("xmppgw.cli.users", False, "keep the table of SIP users; see `xmppgw user --help`"),
+    "health": (
+        "xmppgw.telemetry.health_record",
+        False,
+        "append one line on a daemon's health to a file; see `xmppgw health --help`",
+    ),
     "control": ("xmppgw.telemetry.control_client", True, "send any command to a daemon on this host"),
 }
 

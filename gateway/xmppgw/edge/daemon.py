@@ -266,11 +266,15 @@ class Edge:
         observed("waiting", "Stanzas waiting for a partner", lambda: float(context.outbound.waiting()))
         observed("spliced", "Connections joined to the legacy gateway", lambda: float(len(context.splices)))
         observed("front_ends", "Front ends connected", lambda: float(context.hub.connected))
+        observed("link_certificate_expiry", "Unix time at which the link's certificate ends", self._link_expiry)
         observed("certificate_expiry", "Unix time at which the public certificate expires", self._expiry)
 
     def _expiry(self) -> float:
         tls = self.context.tls
         return tls.context.identity.not_after.timestamp() if tls is not None else 0.0
+
+    def _link_expiry(self) -> float:
+        return self.context.hub.context.identity.not_after.timestamp()
 
     def _health(self) -> dict[str, bool]:
         context = self.context

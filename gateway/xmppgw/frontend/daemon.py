@@ -212,7 +212,18 @@ class FrontEnd:
         observed("sip_outstanding", "Requests waiting for a response", lambda: float(gateway.sip_lanes.outstanding))
         observed("next_hop_up", "Whether the next hop is connected", lambda: float(gateway.sip.ready))
         observed("links_up", "Whether every edge is connected", lambda: float(gateway.links.connected))
+        observed("oldest_waiting_seconds", "How long the oldest message has been waiting", self._oldest_waiting)
+        observed("certificate_expiry", "Unix time at which the first of the daemon's certificates ends", self._expiry)
         observed("uncommitted", "Transactions not durable yet", lambda: float(gateway.uncommitted))
+
+    def _oldest_waiting(self) -> float:
+        gateway = self.context
+        since = [oldest for oldest in (gateway.sip_lanes.oldest, gateway.xmpp_lanes.oldest) if oldest is not None]
+        return max(self._clock() - min(since), 0.0) if since else 0.0
+
+    def _expiry(self) -> float:
+        used = (self.context.sip.context, self.context.links.context)
+        return min(each.identity.not_after.timestamp() for each in used)
 
     def _health(self) -> dict[str, bool]:
         gateway = self.context

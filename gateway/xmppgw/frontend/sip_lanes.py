@@ -117,6 +117,11 @@ class SipLanes:
         """Items in all lanes."""
         return sum(len(lane.items) for lane in self._lanes.values())
 
+    @property
+    def oldest(self) -> float | None:
+        """When the item that has been here longest was accepted (seconds since the epoch); None where none is."""
+        return min((lane.items[0].created for lane in self._lanes.values() if lane.items), default=None)
+
     # Sending.
 
     def _may_send(self) -> bool:

@@ -85,6 +85,12 @@ class XmppLanes:
         return len(self._held) + sum(len(lane.queued) for lane in self._lanes.values())
 
     @property
+    def oldest(self) -> float | None:
+        """When the item that has been here longest was accepted (seconds since the epoch); None where none is."""
+        waiting = [lane.queued[0].created for lane in self._lanes.values() if lane.queued]
+        return min([*waiting, *(held.item.created for held in self._held.values())], default=None)
+
+    @property
     def held(self) -> int:
         """Items that an edge has."""
         return len(self._held)
