@@ -132,7 +132,7 @@ def test_status_answers_from_outside_while_a_run_waits_and_while_it_hangs(lab: W
 def test_one_that_goes_before_dns_has_its_route_and_nothing_else_yet(lab: Walk) -> None:
     found = partners(lab)
     assert found[EARLY]["route"] == ["target"]
-    assert found[EARLY]["inbound"]["legacy"]
+    assert found[EARLY]["inbound"]["edges"]["streams"] == 0
     assert all(partner["route"] == ["legacy"] for domain, partner in found.items() if domain != EARLY)
 
 

@@ -23,6 +23,10 @@ PROOFS = ("S", "T", "C")
 """How a partner and we came to trust each other (`federation.outcome.Method`)."""
 
 
+HELD = "held"
+"""The state of a partner that was held back before anything was done about it."""
+
+
 class Action(msgspec.Struct, frozen=True):
     """One line of the plan; `what` is the planner's own sentence."""
 
@@ -152,8 +156,21 @@ def tell(records: Sequence[Record], since: float) -> Story:
         waves=tuple(_wave(record) for record in records if record.event == "wave_done"),
         guards=tuple(found for record in records for found in _guards(record)),
         runs=tuple(_runs(records)),
-        states={record.partner: record.state for record in records if record.event == "partner_switched"},
+        states=_states(records),
     )
+
+
+def _states(records: Sequence[Record]) -> dict[str, str]:
+    """Where each partner stands; who is held back before anything was done about it stays where it is."""
+    states: dict[str, str] = {}
+    for record in records:
+        if record.event == "partner_switched":
+            states[record.partner] = record.state
+        elif record.event == "partner_held":
+            states.setdefault(record.partner, HELD)
+        elif record.event == "partner_released" and states.get(record.partner) == HELD:
+            del states[record.partner]
+    return states
 
 
 def _plan(records: Sequence[Record], since: float) -> tuple[tuple[PlannedAction, ...], str]:

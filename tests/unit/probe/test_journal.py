@@ -70,3 +70,16 @@ def test_history_tells_runs_forward_and_back_waves_and_who_overrode_what() -> No
 
 def test_a_torn_last_line_is_left_out() -> None:
     assert read_records(journal_lines()[:-20]) == read_records(journal_lines())[:-1]
+
+
+def test_who_is_held_back_stays_where_it_is_until_it_is_released_or_moved() -> None:
+    def states(*events: tuple[str, str]) -> dict[str, str]:
+        records = [{"event": event, "partner": "a.example", "state": state} for event, state in events]
+        lines = b"".join(json.dumps({"time": "2026-11-21T10:00:00Z", **each}).encode() + b"\n" for each in records)
+        return dict(tell(read_records(lines), START).states)
+
+    assert states(("partner_held", "")) == {"a.example": "held"}
+    assert states(("partner_held", ""), ("partner_released", "")) == {}
+    assert states(("partner_held", ""), ("partner_switched", "gateway")) == {"a.example": "gateway"}
+    # One that was given back is held there, and it is said where it is.
+    assert states(("partner_switched", "legacy"), ("partner_held", "")) == {"a.example": "legacy"}
