@@ -355,6 +355,12 @@ def test_with_nothing_left_it_may_go(world):
     phases(world, "edge1", **{partner["domain"]: "gateway" for partner in world.federation["partners"]})
     world.records = [{"event": "step_done", "step": number, "hash": str(number)} for number in range(1, 7)]
     assert farewell.remaining(world.picture()) == []
+    domain = world.federation["partners"][0]["domain"]
+    # Nobody closes an idle stream; this one ends with the gateway that opened it.
+    world.legacy_streams = [["out", "corp.example", domain]]
+    assert farewell.remaining(world.picture()) == []
+    world.legacy_streams = [["in", domain, "corp.example"]]
+    assert farewell.remaining(world.picture()) == [f"partner {domain} (legacy): 1 streams into the legacy gateway"]
 
 
 def test_the_ports_that_end_with_it_are_named(world):

@@ -36,14 +36,16 @@ def _partners(picture):
     legacy = [tuple(s) for host in picture.environment.legacy_hosts for s in picture.seen[host]["legacy"]]
     for partner in federation.partners:
         here = seen_partners.standing(picture, partner)
-        ends = [other for way, one, two in legacy for other in ((one, two) if way == "in" else (two, one))[:1]]
+        # What the legacy gateway has open towards a partner is idle once no route leads through it, and no server closes
+        # an idle stream; it ends with the gateway. What a partner has open towards it is in use.
+        ends = [begin for way, begin, _end in legacy if way == "in"]
         why = []
         if not here.routed:
             why.append(f"route {'/'.join(sorted({str(route) for route in here.routes.values()}))}")
         if not here.answered_here:
             why.append(f"phase {'/'.join(sorted(set(here.phases.values()))) or 'unknown'}")
         if streams := sum(end in partner.domains for end in ends):
-            why.append(f"{streams} streams at the legacy gateway")
+            why.append(f"{streams} streams into the legacy gateway")
         if here.spliced:
             why.append(f"{here.spliced} connections joined to it")
         if why:
