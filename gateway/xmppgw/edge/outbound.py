@@ -500,10 +500,6 @@ class OutboundStreams:
         """Open and authenticate the stream of a pair."""
         return await self._lane(local, remote).connect()
 
-    def close_partner(self, domains: tuple[str, ...]) -> int:
-        """Close the streams to a partner gracefully; how many there were."""
-        return sum(lane.close() for (_, remote), lane in self._lanes.items() if remote in domains)
-
     def close_all(self) -> None:
         """Close all streams gracefully and give back what waits."""
         for lane in self._lanes.values():

@@ -91,7 +91,6 @@ _SIGNS: Final = (
     _Signs(STATIC_ROUTES, _one_of("staticroutingsettings", "staticroutingconfiguration"), (_one_of("route"),)),
     _Signs(PLAIN, frozenset(), (_one_of("record"), _one_of("name"))),
 )
-CMDLETS: Final = tuple(signs.cmdlet for signs in _SIGNS)
 
 
 def cmdlet_of_type(types: Iterable[str]) -> str | None:

@@ -14,7 +14,6 @@ from xmppgw.federation.model import (
     Federation,
     NamedAccessPolicy,
     Owner,
-    Partner,
     Platform,
     Requirement,
     Scenario,
@@ -122,11 +121,6 @@ _GOOGLE_TALK: Final = {
     "dialback": True,
     "keep_alive": False,
 }
-
-
-def matches_google_talk(partner: Partner) -> bool:
-    """Whether a partner has the settings that were documented for Google Talk."""
-    return all(getattr(partner, key) == value for key, value in _GOOGLE_TALK.items())
 
 
 def _presets_are_kept(federation: Federation) -> Iterator[Finding]:

@@ -53,11 +53,6 @@ class Policies:
         object.__setattr__(self, "sites", {name.casefold(): each for name, each in self.sites.items()})
         object.__setattr__(self, "users", {name.casefold(): each for name, each in self.users.items()})
 
-    @property
-    def needs_users(self) -> bool:
-        """Whether more than the global policy can hold for somebody, so that users have to be looked up."""
-        return bool(self.sites or self.users)
-
 
 class Scope(StrEnum):
     """Which policy decided."""

@@ -29,7 +29,6 @@ from xmppgw.xmpp.address import JID
 SCHEMA: Final = 1
 #: More than five times what the toolkit is planned for; a file that goes on for ever ends here.
 MAXIMUM_USERS: Final = 1_000_000
-_MAXIMUM_PROBLEMS: Final = 20
 
 Name = Annotated[str, msgspec.Meta(max_length=255)]
 

@@ -31,8 +31,6 @@ T1 = 0.5
 """Seconds; RFC 3261's estimate of a round trip, kept on TLS."""
 TIMER_F = 64 * T1
 """Seconds a client waits for the final response to a non-INVITE request."""
-TIMER_J = TIMER_K = 0.0
-"""Seconds a finished transaction lingers on a reliable transport: none."""
 MAGIC_COOKIE = "z9hG4bK"
 """Prefix of every branch that is a transaction identifier (RFC 3261 section 8.1.1.7)."""
 

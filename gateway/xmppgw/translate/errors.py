@@ -157,16 +157,6 @@ def failure_from_status(status: int, reason: str = "", *, disclose_users: bool =
     return Failure(condition, one_line(reason)[:256], status=status)
 
 
-def failure_from_timeout() -> Failure:
-    """The platform took a message and gave no final answer within timer F."""
-    return Failure("remote-server-timeout", "the SIP platform did not answer", status=408)
-
-
-def failure_from_transport() -> Failure:
-    """The platform could not be reached, or the connection went away before it answered."""
-    return Failure("remote-server-timeout", "the SIP platform could not be reached", error_type="wait")
-
-
 EXPLANATIONS: Mapping[str, str] = MappingProxyType(
     {
         "bad-request": "the partner's server did not understand it",

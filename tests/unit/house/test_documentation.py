@@ -1,7 +1,9 @@
-"""Whatever a page quotes to be typed exists: playbooks, make's targets and variables, verbs and options, `-e` variables."""
+"""Whatever a page quotes to be typed exists: playbooks, make's targets, verbs and options, `-e` variables."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from functools import cache
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytest
 from xmppgw.cli import program
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG"))]
+OURS = ("README", "CONTRIBUTING", "CHANGELOG")
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / f"{name}.md" for name in OURS)]
 PLAYBOOKS = {path.name for path in (ROOT / "playbooks").glob("*.yml")}
 #: Files that pages speak of and that are no playbooks.
 OTHER_FILES = {"federation.yml", "small.yml", "argument_specs.yml", "main.yml"}
@@ -45,11 +48,8 @@ def handles() -> tuple[set[str], set[str]]:
 @cache
 def help_of(*words: str) -> str:
     """What `xmppgw WORDS --help` prints; empty where there is no such verb."""
-    import contextlib  # noqa: PLC0415
-    import io  # noqa: PLC0415
-
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+    printed, nobody = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(nobody), contextlib.suppress(SystemExit):
         program.main([*words, "--help"])
     return printed.getvalue()
 
@@ -85,7 +85,8 @@ def test_every_verb_and_its_options_exist(page: Path) -> None:
     for code in spoken(page):
         for verb, second, rest in re.findall(r"(?:^|/|\$ )xmppgw ([a-z][a-z-]*)(?: ([a-z]+))?([^|;#&`]*)", code):
             assert help_of(verb), f"there is no verb {verb}: {code}"
-            within = help_of(verb, second) if verb in ("policy", "user", "partner", "probe") and second else help_of(verb)
+            parts = (verb, second) if second and verb in ("policy", "user", "partner", "probe") else (verb,)
+            within = help_of(*parts)
             assert within, code
             for option in re.findall(r"(?<![\w-])--[a-z-]+", rest.partition(" -- ")[0]):
                 assert option in within, f"{option} in: {code}"
@@ -93,4 +94,4 @@ def test_every_verb_and_its_options_exist(page: Path) -> None:
 
 def test_every_playbook_has_its_row() -> None:
     text = (ROOT / "docs/playbooks.md").read_text(encoding="utf-8")
-    assert PLAYBOOKS == set(re.findall(r"^\| `([a-z_]+\.yml)` \|", text, re.MULTILINE))
+    assert set(re.findall(r"^\| `([a-z_]+\.yml)` \|", text, re.MULTILINE)) == PLAYBOOKS

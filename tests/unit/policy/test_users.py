@@ -159,7 +159,7 @@ def test_a_table_that_breaks_off_leaves_the_index_as_it_was(tmp_path: Path) -> N
     with pytest.raises(UsersProblem):
         build_index(read_users(broken), path)
     assert path.read_bytes() == before
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["users.table", "users.sqlite"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["users.sqlite", "users.table"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\0" * 200])

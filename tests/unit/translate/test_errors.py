@@ -14,8 +14,6 @@ from xmppgw.translate.errors import (
     UNKNOWN_USER,
     StatusRow,
     failure_from_status,
-    failure_from_timeout,
-    failure_from_transport,
     one_line,
     status_for,
 )
@@ -78,12 +76,6 @@ def test_nobody_can_list_the_users(status: int) -> None:
     """RFC 6120 13.11: unknown, gone and withheld look the same, the reason phrase included."""
     unknown = failure_from_status(status, "User does not exist")
     assert (unknown.condition, unknown.text) == ("service-unavailable", "")
-
-
-def test_what_never_got_an_answer_may_be_tried_again() -> None:
-    for failure in (failure_from_timeout(), failure_from_transport()):
-        assert STANZA_ERROR_TYPES[failure.condition] == "wait"
-        assert status_for(failure) == 504
 
 
 def test_foreign_text_becomes_one_harmless_line() -> None:
