@@ -36,8 +36,8 @@ def _partners(picture):
     legacy = [tuple(s) for host in picture.environment.legacy_hosts for s in picture.seen[host]["legacy"]]
     for partner in federation.partners:
         here = seen_partners.standing(picture, partner)
-        # What the legacy gateway has open towards a partner is idle once no route leads through it, and no server closes
-        # an idle stream; it ends with the gateway. What a partner has open towards it is in use.
+        # What the legacy gateway has open towards a partner is idle once no route leads through it, and no server
+        # closes an idle stream; it ends with the gateway. What a partner has open towards it is in use.
         ends = [begin for way, begin, _end in legacy if way == "in"]
         why = []
         if not here.routed:
