@@ -509,8 +509,11 @@ def test_the_legacy_gateway_s_end(migrated: Walk, once: None) -> None:
     left = migrated.playbook("decommission.yml", "point_of_no_return=accepted")
     assert left.returncode == 2, said(left)
     assert "static.example" in said(left)
+    assert "away.example" in said(left), "not listed, and the platforms still route it through the old gateway"
     assert "partner1.example" not in said(left)
 
+    for pool in ("pool-legacy", "pool-target"):
+        migrated.lab.rpc(pool, "htable.delete", "route", "away.example")
     follows_dns(migrated)
     under_traffic(migrated, typed(migrated, "partner.yml", "partner=static.example", "do=switch"))
     silent = migrated.playbook("decommission.yml")
