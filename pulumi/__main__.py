@@ -11,10 +11,12 @@ from xmpp_infra.config import platform_of, stack_config
 source, stack, directory = pulumi.Config(), pulumi.get_stack(), pulumi.runtime.get_root_directory()
 # A platform's components are imported where they are used: the lab needs no cloud's SDK (hundreds of megabytes).
 if platform_of(source, stack) == "azure":
+    from xmpp_infra.azure.delegation import name_servers
     from xmpp_infra.azure.reading import azure_config
     from xmpp_infra.azure.stack import AzureStack
 
-    environment = AzureStack("azure", stack, *azure_config(source, stack, directory)).environment
+    ask = None if pulumi.runtime.is_dry_run() else name_servers
+    environment = AzureStack("azure", stack, *azure_config(source, stack, directory, ask)).environment
 else:
     from xmpp_infra.lab.stack import LabStack
 

@@ -19,7 +19,7 @@ PROGRAM = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit 0: done; 1: something failed or was refused; 2: bad usage."""
+    """Exit 0: done; 1: something failed or was refused; 2: bad usage, or no such stack."""
     parser = argparse.ArgumentParser(prog="python -m standalone", description=__doc__)
     lab = Path(os.environ.get("XMPPGW_LAB_DIR") or PROGRAM.parent / ".lab")
     parser.add_argument("verb", choices=["up", "preview", "refresh", "destroy", "outputs"])
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result, violated = verbs[chosen.verb](where), False
     except (ProjectError, StateError, ProviderError, SecretsError) as problem:
         print(f"error: {problem}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(problem, ProjectError) else 1
     for error in result.errors:
         print(f"error: {error}", file=sys.stderr)
     counts = ", ".join(f"{count} {operation}" for operation, count in result.summary.items()) or "nothing"

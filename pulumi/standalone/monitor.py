@@ -196,7 +196,9 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self, request: engine_pb2.RequirePulumiVersionRequest, context: grpc.ServicerContext
     ) -> engine_pb2.RequirePulumiVersionResponse:
         """Refused: this is not a version of Pulumi."""
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "the standalone engine is no version of Pulumi")
+        message = "require_pulumi_version: the standalone engine is no version of Pulumi"
+        self._engine.error(message)
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
         raise AssertionError("abort raises")
 
 

@@ -24,6 +24,9 @@ LONGEST_CALL = 900.0  # seconds
 MESSAGE_BYTES = 400 * 1024 * 1024  # the SDK's own limit (pulumi.runtime._grpc_settings)
 
 
+DIED = "infra-provider"  # code (docs/codes.md)
+
+
 class ProviderError(Exception):
     """The provider refused or failed; the message is the provider's."""
 
@@ -125,11 +128,23 @@ class Plugin:
         try:
             return getattr(self._stub, verb)(request, timeout=LONGEST_CALL)
         except grpc.RpcError as problem:
+            if problem.code() == grpc.StatusCode.UNAVAILABLE:
+                raise ProviderError(self._died(verb)) from None
             details = str(problem.details() or problem)
             # The SDK's server appends its own traceback; the first part is what the provider said.
             raise ProviderError(
                 details.removeprefix("Unexpected <class 'Exception'>: ").split(":\n  File ")[0]
             ) from None
+
+    def _died(self, verb: str) -> str:
+        try:
+            ended = f"ended with status {self._process.wait(5)}"
+        except subprocess.TimeoutExpired:
+            ended = "no longer answers"
+        return (
+            f"[{DIED}] the plug-in {self._directory.name} {ended} during {verb}. What it was doing stands in "
+            "the state: run `up` again, which finishes or makes it anew, or `destroy`"
+        )
 
     def check(self, urn: str, old: Properties, new: Properties) -> tuple[Properties, list[tuple[str, str]]]:
         """Check."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import runpy
 import sys
 import traceback
@@ -19,6 +20,9 @@ import pulumi.runtime.config
 from pulumi.runtime.stack import run_in_stack
 
 from standalone.engine import PARALLEL
+
+# How the SDK words that an engine lacks a feature.
+OLD_ENGINE = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update")
 
 
 def _without_aliases(packages: set[str]) -> pulumi.ResourceTransformation:
@@ -73,7 +77,14 @@ def main() -> int:
         return 1
     except (Exception, SystemExit) as problem:
         # A refused registration was reported by the engine already; its traceback would only hide that.
-        if not isinstance(problem, grpc.RpcError) and not _from_engine(problem):
+        refused = OLD_ENGINE.search(str(problem))
+        if refused is not None:
+            # The SDK takes this engine for an old Pulumi; to update that would not help.
+            print(
+                f"error: not supported by the standalone engine: {refused[1]}; use the pulumi command for this program",
+                file=sys.stderr,
+            )
+        elif not isinstance(problem, grpc.RpcError) and not _from_engine(problem):
             traceback.print_exc()
         return 1
     return 0

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+CODE = "infra-stack"  # docs/codes.md
+
 
 class ProjectError(Exception):
     """A project or stack file is missing or cannot be used; the message names it."""
@@ -50,6 +52,11 @@ def load_project(directory: Path) -> Project:
 def load_config(project: Project, stack: str, directory: Path | None = None) -> dict[str, str]:
     """The stack's configuration as the SDK takes it: namespaced keys, structured values as JSON text."""
     path = (directory or project.directory) / f"Pulumi.{stack}.yaml"
+    if not path.exists():
+        known = sorted(found.name.split(".")[1] for found in path.parent.glob("Pulumi.*.yaml"))
+        raise ProjectError(
+            f"[{CODE}] there is no stack {stack!r}: {path} is missing. Stacks here: {', '.join(known) or 'none'}"
+        )
     data = _mapping(path)
     found: dict[str, str] = {}
     for key, value in _part(data, "config", path).items():
@@ -66,11 +73,11 @@ def _mapping(path: Path) -> dict[str, object]:
     try:
         data = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise ProjectError(f"there is no {path}") from None
+        raise ProjectError(f"[{CODE}] there is no {path}") from None
     except yaml.YAMLError as problem:
-        raise ProjectError(f"{path} is not YAML: {problem}") from None
+        raise ProjectError(f"[{CODE}] {path} is not YAML: {problem}") from None
     if not isinstance(data, dict):
-        raise ProjectError(f"{path} does not hold a mapping")
+        raise ProjectError(f"[{CODE}] {path} does not hold a mapping")
     return data
 
 

@@ -20,6 +20,7 @@ from typing import cast
 from standalone.crypter import Crypter
 from standalone.values import Properties, Value
 
+STATE, LOCKED = "infra-state", "infra-locked"  # codes (docs/codes.md)
 ENGINE_VERSION = "v3.0.0-standalone"
 
 
@@ -108,7 +109,7 @@ class Resource:
                 modified=str(data.get("modified") or ""),
             )
         except KeyError as missing:
-            raise StateError(f"a resource in the state has no {missing}") from None
+            raise StateError(f"[{STATE}] a resource in the state has no {missing}") from None
 
 
 @dataclass
@@ -128,6 +129,7 @@ class StateFile:
 
     def __init__(self, directory: Path, stack: str) -> None:
         self.path = directory / f"{stack}.json"
+        self.previous = directory / f"{stack}.json.previous"
         self.lock_path = directory / f"{stack}.lock"
         self.crypter = Crypter.from_environment(None)
 
@@ -141,13 +143,14 @@ class StateFile:
             data = json.loads(text)
             version, deployment = data["version"], data["deployment"]
         except (ValueError, KeyError, TypeError) as problem:
-            raise StateError(f"{self.path} is not a Pulumi deployment: {problem!r}") from None
+            raise StateError(self._unreadable(repr(problem))) from None
         if version != 3:
-            raise StateError(f"{self.path} is a deployment of version {version}; this engine reads version 3")
+            raise StateError(f"[{STATE}] {self.path} is a deployment of version {version}; this engine reads version 3")
         providers = deployment.get("secrets_providers") or {}
         if providers.get("type", "passphrase") != "passphrase":
             raise StateError(
-                f"secrets provider {providers['type']} is not supported by the standalone engine; use passphrase"
+                f"[{STATE}] secrets provider {providers['type']} is not supported by the standalone engine; use "
+                "passphrase"
             )
         self.crypter = Crypter.from_environment((providers.get("state") or {}).get("salt"))
         return Snapshot(
@@ -156,6 +159,15 @@ class StateFile:
                 (item["type"], Resource.from_json(item["resource"], self.crypter))
                 for item in deployment.get("pending_operations") or []
             ],
+        )
+
+    def _unreadable(self, problem: str) -> str:
+        remedy = "restore it from a backup"
+        if self.previous.exists():
+            remedy = f"the one before it is {self.previous}: mv it there, then `up`, which looks at what is there"
+        return (
+            f"[{STATE}] {self.path} is not a Pulumi deployment ({problem}), and nothing was changed: {remedy}. "
+            "For the lab, `make lab-down` takes everything down without any state"
         )
 
     def save(self, snapshot: Snapshot) -> None:
@@ -184,7 +196,27 @@ class StateFile:
             stream.write(json.dumps({"version": 3, "deployment": deployment}, indent=1))
             stream.flush()
             os.fsync(stream.fileno())
+        self._keep_previous()
         temporary.replace(self.path)
+        self._sync_directory()
+
+    def _keep_previous(self) -> None:
+        """Leave the file that is about to be replaced under a second name."""
+        link = self.path.with_suffix(".json.old")
+        try:
+            link.unlink(missing_ok=True)
+            os.link(self.path, link)
+        except FileNotFoundError:
+            return
+        link.replace(self.previous)
+
+    def _sync_directory(self) -> None:
+        """A rename is on the disk only when its directory is."""
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -196,7 +228,10 @@ class StateFile:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-                raise StateError(f"the stack is being changed by {holder}; wait for it, or end that process") from None
+                raise StateError(
+                    f"[{LOCKED}] the stack is being changed by {holder}; wait for it, or end that process, then "
+                    "run again. Nothing was changed"
+                ) from None
             os.ftruncate(descriptor, 0)
             started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             os.pwrite(descriptor, f"process {os.getpid()} (since {started})\n".encode(), 0)

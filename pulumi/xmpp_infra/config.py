@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
+from pulumi import RunError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from xmppgw.federation import Document, DocumentProblems, load_document
@@ -22,11 +23,15 @@ KEYS = ("platform", "federation", "networks", "controller", "firewall", "hosts",
 HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,11}[a-z0-9]$")]
 
 
-class ConfigurationError(Exception):
-    """Everything that is wrong with a stack's configuration, one line each."""
+CODE = "infra-configuration"  # docs/codes.md
+
+
+class ConfigurationError(RunError):
+    """Everything that is wrong with a stack's configuration, one line each; shown without a traceback."""
 
     def __init__(self, stack: str, problems: list[str]) -> None:
-        super().__init__(f"Pulumi.{stack}.yaml cannot be used:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"[{CODE}] Pulumi.{stack}.yaml cannot be used; nothing was changed:\n{lines}")
         self.problems = problems
 
 

@@ -140,6 +140,8 @@ class DnsZone(_Strict):
     mode: Literal["create", "adopt"] = "create"
     resource_group: Annotated[str, Field(pattern=r"^[-\w.()]{1,89}[-\w()]$")] | None = None
     """where an adopted zone lies; needed with `adopt`"""
+    delegation: Literal["now", "later"] = "now"
+    """`later`: other name servers answer for it still, and that is known"""
     dnssec: bool = True
     """sign the zone; of an adopted zone its owner decides"""
     adopt_srv: bool = False

@@ -7,12 +7,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from xmpp_infra.azure.config import AzureConfig, problems_with
+from xmpp_infra.azure.delegation import Ask, DelegationUnknownError, delegation_problems
 from xmpp_infra.config import ConfigurationError, Source, sentences
 from xmppgw.federation import Document, DocumentProblems, load_document
 
 
-def azure_config(source: Source, stack: str, directory: str) -> tuple[AzureConfig, Document]:
-    """Return the stack's own configuration and its federation document; raises ConfigurationError with everything."""
+def azure_config(source: Source, stack: str, directory: str, ask: Ask | None = None) -> tuple[AzureConfig, Document]:
+    """Return the stack's own configuration and its federation document; raises ConfigurationError with everything.
+
+    `ask`: a zone's name servers; None in a preview, which asks nobody.
+    """
     problems: list[str] = []
     document, config = None, None
     try:
@@ -26,6 +30,11 @@ def azure_config(source: Source, stack: str, directory: str) -> tuple[AzureConfi
         problems += [f"azure.{line}" for line in sentences(wrong)]
     if document is not None and config is not None:
         problems += problems_with(config, document)
+    if config is not None and ask is not None:
+        try:
+            problems += [f"azure.{line}" for line in delegation_problems(config.dns.zones, ask)]
+        except DelegationUnknownError as unknown:
+            problems.append(f"azure.{unknown}")
     if problems or document is None or config is None:
         raise ConfigurationError(stack, sorted(problems))
     return config, document

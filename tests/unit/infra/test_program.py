@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from standalone.state import StateFile
 from standalone.values import UNKNOWN
 
 PLUGIN = '''
-import json, os, sys
+import asyncio, json, os, sys
 from pathlib import Path
 from pulumi.provider.experimental import provider as sdk, server
 from pulumi.provider.experimental.property_value import PropertyValue
@@ -31,6 +34,14 @@ class Files(sdk.Provider):
     async def create(self, request):
         if request.preview:
             return sdk.CreateResponse("", dict(request.properties))
+        if request.properties["text"].value == "slow":
+            (STORE / request.name).write_text("slow")
+            (STORE.parent / "begun").touch()
+            while not (STORE.parent / "go").exists():
+                await asyncio.sleep(0.02)
+        if request.properties["text"].value == "deadly":
+            (STORE / request.name).write_text("half")
+            os._exit(7)
         if request.properties["text"].value == "broken":
             raise Exception("the disk is full")
         (STORE / request.name).write_text(str(request.properties["text"].value))
@@ -169,6 +180,26 @@ def test_secrets_stay_secret_in_state_and_outputs(desk: Desk) -> None:
             "custom timeouts",
         ),
         ('File("a", "x", pulumi.ResourceOptions(ignore_changes=["text.deep"]))', "nested ignore_changes"),
+        (
+            'pulumi.CustomResource("files:index:File", "a", {}, pulumi.ResourceOptions(id="there"))',
+            "reading the existing resource files:index:File there",
+        ),
+        (
+            "class C(pulumi.ComponentResource):\n    pass\n"
+            'C("files:index:Group", "a", {}, pulumi.ResourceOptions(), True)',
+            "components served by a provider",
+        ),
+        (
+            "import asyncio\n"
+            'pulumi.Output.from_input(asyncio.ensure_future(pulumi.runtime.call("files:index:f", {}).future()))',
+            "method files:index:f",
+        ),
+        (
+            'File("a", "x", pulumi.ResourceOptions(plugin_download_url="https://plugins.example"))',
+            "plug-ins from elsewhere",
+        ),
+        ('File("a", "x", pulumi.ResourceOptions(replacement_trigger="now"))', "replacement_trigger"),
+        ('pulumi.require_pulumi_version(">=3")', "no version of Pulumi"),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(desk: Desk, program: str, named: str) -> None:
@@ -176,6 +207,29 @@ def test_what_is_not_supported_is_refused_by_name(desk: Desk, program: str, name
     result = desk.up()
     assert any(named in error for error in result.errors), result.errors
     assert desk.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("program", "named"),
+    [
+        (
+            'hook = pulumi.ResourceHook("h", lambda args: None)\n'
+            'File("a", "x", pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[hook])))',
+            "resource hooks",
+        ),
+        ("pulumi.runtime.register_resource_transform(lambda args: None)", "transforms"),
+        ('b = File("b", "x")\nFile("a", "x", pulumi.ResourceOptions(replace_with=[b]))', "ReplaceWith"),
+    ],
+)
+def test_what_the_sdk_takes_for_an_old_engine_is_refused_by_name_without_a_traceback(
+    desk: Desk, capfd: pytest.CaptureFixture[str], program: str, named: str
+) -> None:
+    desk.program("\n" + program)
+    assert desk.up().errors == ("the program ended with status 1",)
+    said = capfd.readouterr().err
+    assert f"not supported by the standalone engine: {named}" in said
+    assert "Traceback" not in said
+    assert "a" not in desk.files()
 
 
 def test_a_secret_without_a_passphrase_is_the_operators_problem(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +252,55 @@ def test_a_provider_that_fails_is_quoted_and_the_rest_is_kept(desk: Desk) -> Non
     assert desk.up().errors == ()
 
 
+def test_a_provider_that_dies_in_mid_create_is_one_message_and_nothing_is_orphaned(desk: Desk) -> None:
+    desk.program("""
+        first = File("first", "x")
+        File("second", "deadly", pulumi.ResourceOptions(depends_on=[first]))
+    """)
+    result = desk.up()
+    (error,) = result.errors
+    assert "[infra-provider] the plug-in plugin ended with status 7 during Create" in error
+    assert "run `up` again" in error
+    assert desk.files() == {"first": "x", "second": "half"}
+    desk.program("""File("first", "x")""")
+    assert desk.up().errors == ()
+    assert desk.files() == {"first": "x"}, "what was half made is taken away, though the program wants it no more"
+    assert StateFile(desk.where.state, "dev").load().pending == []
+
+
+def test_the_second_of_two_ups_at_once_is_refused_and_changes_nothing(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.program("""File("first", "slow")""")
+    options = ["--stack", "dev", "--program", str(desk.where.program), "--state", str(desk.where.state)]
+    home = Path(run.__file__).resolve().parents[1]
+    with subprocess.Popen([sys.executable, "-m", "standalone", "up", *options], cwd=home) as first:
+        try:
+            limit = time.monotonic() + 60
+            while not (desk.store.parent / "begun").exists():
+                assert time.monotonic() < limit, "the first run did not begin"
+                time.sleep(0.02)
+            assert main(["up", *options]) == 1
+            assert f"[infra-locked] the stack is being changed by process {first.pid}" in capsys.readouterr().err
+        finally:
+            (desk.store.parent / "go").touch()
+        assert first.wait(60) == 0
+    assert desk.up().summary == {"same": 2}
+
+
+def test_a_state_that_was_cut_off_is_refused_and_left_alone(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.program("""File("first", "x")""")
+    desk.up()
+    path = desk.where.state / "dev.json"
+    path.write_text(path.read_text()[:200])
+    options = ["--stack", "dev", "--program", str(desk.where.program), "--state", str(desk.where.state)]
+    for verb in ("up", "destroy", "refresh", "outputs"):
+        assert main([verb, *options]) == 1
+        assert "[infra-state]" in capsys.readouterr().err
+    assert desk.files() == {"first": "x"}
+    assert len(path.read_text()) == 200
+
+
 def test_a_program_that_fails_deletes_nothing(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
     desk.program("""File("first", "x")""")
     desk.up()
@@ -217,5 +320,7 @@ def test_the_command_reports_what_it_did(desk: Desk, capsys: pytest.CaptureFixtu
     report = json.loads((tmp_path / "preview" / "dev.json").read_text())
     assert set(report) == {"stack", "engine", "resources", "policies", "ports", "records"}
     assert [item["name"] for item in report["resources"]] == ["first", "small-dev"]
-    assert main(["up", "--stack", "absent", *options[2:]]) == 1
-    assert "Pulumi.absent.yaml" in capsys.readouterr().err
+    assert main(["up", "--stack", "absent", *options[2:]]) == 2
+    said = capsys.readouterr().err
+    assert "[infra-stack]" in said
+    assert "Stacks here: dev" in said

@@ -83,6 +83,18 @@ def test_without_a_passphrase_a_secret_is_refused_rather_than_written(
     assert not file.path.exists()
 
 
+def test_the_state_before_the_last_write_is_kept_and_named_when_the_present_one_is_cut_off(tmp_path: Path) -> None:
+    file = StateFile(tmp_path, "s")
+    file.save(Snapshot([_resource("a")]))
+    file.save(Snapshot([_resource("a"), _resource("b")]))
+    file.path.write_text(file.path.read_text()[:100])
+    with pytest.raises(StateError, match=r"infra-state.*the one before it is .*s\.json\.previous: mv it there"):
+        file.load()
+    file.previous.replace(file.path)
+    assert [item.name for item in file.load().resources] == ["a"]
+    assert file.path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_second_run_is_told_who_holds_the_stack(tmp_path: Path) -> None:
     file = StateFile(tmp_path, "s")
     with file.locked(), pytest.raises(StateError, match="process"), StateFile(tmp_path, "s").locked():
