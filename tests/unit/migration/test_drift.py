@@ -152,6 +152,17 @@ def test_an_address_of_an_edge_that_is_not_the_document_s(world, monkeypatch):
     assert {item["expected"] for item in found} == {"198.51.100.10", "2001:db8:2::10"}
 
 
+def test_a_legacy_gateway_that_runs_again_after_its_end(world, monkeypatch):
+    done_all(world, monkeypatch)
+    monkeypatch.setattr(drifting, "_ahead", lambda picture: ())
+    world.steps_done(7)
+    world.legacy_off = True
+    assert differences(world, monkeypatch) == []
+    world.legacy_off = False
+    (item,) = differences(world, monkeypatch)
+    assert (item["kind"], item["subject"], item["found"]) == ("legacy gateway", "legacy1", "runs")
+
+
 def test_a_document_that_nobody_applied(world, monkeypatch):
     digest = world.environment().document_digest
     run = {"event": "run_started", "time": "2026-11-21T10:00:00Z", "who": "ann@controller"}

@@ -93,6 +93,7 @@ class World:
         """Names without an A or AAAA record."""
         self.legacy_streams = []
         self.legacy_problem = None
+        self.legacy_off = False
         self.reach = {"198.51.100.5:5269": None}
         self.now = NOW
         self.rehearsal = False
@@ -161,7 +162,11 @@ class World:
         seen = {host: {"gateway": {**blank, **self.gateways.get(host, {})}} for host in hosts}
         for pool in self.homing:
             seen[pool] = {"platform": {"homing": self.homing[pool], "route": self.routes[pool]}}
-        seen["legacy1"] = {"legacy": self.legacy_streams, "legacy_problem": self.legacy_problem}
+        seen["legacy1"] = {
+            "legacy": self.legacy_streams,
+            "legacy_problem": self.legacy_problem,
+            "legacy_off": self.legacy_off,
+        }
         for host in environment.edges:
             seen[host]["reach"] = self.reach
         packets, about = environment.questions()

@@ -117,6 +117,7 @@ def main():
             seen["platform"] = {table: tables.dump(table) for table in wanted["platform"]}
         if wanted["legacy"]:
             seen["legacy"], seen["legacy_problem"] = read_legacy()
+            seen["legacy_off"] = legacy.switched_off()
         if wanted["reach"]:
             seen["reach"] = reaching.try_all(wanted["reach"])
         if wanted["next_hop"]:

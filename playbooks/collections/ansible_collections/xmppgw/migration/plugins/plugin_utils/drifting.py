@@ -37,6 +37,7 @@ def differences(picture, verdicts=()):
         *_addresses(picture),
         *_journal(picture),
         *_document(picture),
+        *_legacy(picture),
         *(
             difference(
                 "certificate", f"{item['name']} seen from {item['from']}", f"[{one['code']}] {one['text']}", "good"
@@ -112,6 +113,14 @@ def _document(picture):
             f"content {picture.environment.document_digest[:12]}",
             f"content {applied['document'][:12]}, applied by {applied['who']} on {applied['time']}",
         )
+
+
+def _legacy(picture):
+    """After its end the legacy gateway does not come back: whoever finds it would be answered by nobody we know."""
+    if picture.history.decommissioned:
+        for host in picture.environment.groups["legacy_gateway"]:
+            if (picture.seen.get(host) or {}).get("legacy_off") is False:
+                yield difference("legacy gateway", host, "runs", "decommissioned, switched off")
 
 
 def _journal(picture):
