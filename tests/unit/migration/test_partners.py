@@ -375,3 +375,19 @@ def test_the_normal_ttl_comes_back_only_where_it_is_missing(world):
     item = next(item for item in plan_dns.settling(world.picture()) if item["domain"] == "corp.example")
     assert (item["expect"]["ttl"], item["rrset"]["ttl"]) == (3, world.federation["dns"]["ttl"]["normal"])
     assert item["rrset"]["records"] == item["expect"]["records"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "closed"),
+    [
+        ([{"ok": True, "streams": [{"remote": "one.example", "method": "spliced"}]}], ["one.example"]),
+        ([{"ok": True, "streams": [{"remote": "one.example", "method": "external"}]}], []),
+        ([{"ok": True, "streams": []}], []),
+        # Whose it is its header did not say, or an edge did not answer: all are closed, as nobody may be cut off.
+        ([{"ok": True, "streams": [{"remote": "", "method": "spliced"}]}], ["one.example", "two.example"]),
+        ([{"ok": True, "streams": []}, {"ok": False}], ["one.example", "two.example"]),
+    ],
+)
+def test_only_who_runs_through_an_edge_is_closed_when_the_records_are_taken_back(answers, closed):
+    results = [{"answer": answer} for answer in answers]
+    assert filters.through_edges(results, ["two.example", "one.example"]) == closed

@@ -1,7 +1,8 @@
-"""Filters of the roles: journal records and table entries from what tasks returned."""
+"""Filters of the roles: journal records, table entries and lists of partners from what tasks returned."""
 
 from __future__ import annotations
 
+from ansible_collections.xmppgw.migration.plugins.module_utils import readiness
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import caches
 
 DOCUMENTATION = r"""
@@ -76,6 +77,17 @@ def reachable(partners, verdicts):
     ]
 
 
+def through_edges(results, domains):
+    """Return those of the partners' domains that an edge joins to the legacy gateway; all if one cannot be told."""
+    answers = [result.get("answer") or {} for result in results]
+    joined = {
+        stream.get("remote") for answer in answers for stream in readiness.spliced_streams(answer, {*domains, "", None})
+    }
+    if joined <= set(domains) and all(answer.get("ok") for answer in answers):
+        return sorted(joined)
+    return sorted(domains)
+
+
 class FilterModule:
     """Registers the filters."""
 
@@ -86,4 +98,5 @@ class FilterModule:
             "forgotten_at": forgotten_at,
             "relay_records": relay_records,
             "reachable": reachable,
+            "through_edges": through_edges,
         }
