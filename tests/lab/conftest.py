@@ -7,14 +7,23 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.lab.servers_stand_ins.stand_ins import ROOT, Lab
 
 LONGEST = 900  # seconds for one playbook under the probe
+
+
+@dataclass
+class Chat:
+    """People chatting while a test does one thing after another; the report is there once they have stopped."""
+
+    steps: Path
+    report: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,31 @@ class Walk:
         done = self.run(str(ROOT / ".venv/bin/python"), *probe, *command)
         assert report.exists(), f"no report; exit {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
         return done, json.loads(report.read_text(encoding="utf-8"))
+
+    @contextlib.contextmanager
+    def chatting(self) -> Iterator[Chat]:
+        """Have people chat all the while; playbooks started with the chat's `steps` are seen by the report."""
+        begun, log, reports = self.output / "chatting", self.output / "chatting.log", self.output / "lab"
+        begun.unlink(missing_ok=True)
+        (reports / "report.json").unlink(missing_ok=True)
+        probe = ["-m", "xmppgw.probe", "around", "--lab", str(self.lab.directory), "--output", str(reports), "--"]
+        until_told = ["sh", "-c", 'touch "$0" && cat >/dev/null', str(begun)]
+        command = [str(ROOT / ".venv/bin/python"), *probe, *until_told]
+        chat = Chat(reports / "steps.jsonl")
+        with (
+            log.open("w") as said,
+            subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdin=subprocess.PIPE, stdout=said, stderr=subprocess.STDOUT
+            ) as process,
+        ):
+            while not begun.exists():
+                assert process.poll() is None, log.read_text(encoding="utf-8")
+                time.sleep(0.1)
+            try:
+                yield chat
+            finally:
+                process.communicate(timeout=LONGEST)
+        chat.report = json.loads((reports / "report.json").read_text(encoding="utf-8"))
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 """What the long walks have been through already: kept in out/test-all, so that a walk that was killed goes on.
 
-Used by the walks of `make test-all`. A result counts only for the sources it was found with: when the playbooks, roles,
-gateway or inventory change, the walk begins anew.
+Used by the walks of `make test-all`; a table of each lies beside it (.md), to be read by people. A result counts only
+for the sources it was found with: when the playbooks, roles, gateway or inventory change, the walk begins anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.lab.servers_stand_ins.stand_ins import ROOT
@@ -51,9 +52,32 @@ class Ledger:
             encoding="utf-8",
         )
         Path(temporary).replace(self.path)
+        self.path.with_suffix(".md").write_text(table(self.results), encoding="utf-8")
 
 
 def counts(report: dict) -> dict[str, object]:
-    """What a report says, short enough to keep."""
-    names = ("sent", "delivered", "returned", "lost", "duplicated", "unprotected", "longest_gap_s", "control_gap_s")
-    return {name: report["probe"].get(name) for name in names}
+    """What a whole report says, under the names of recount.count."""
+    probe = report["probe"]
+    same = ("sent", "delivered", "returned", "lost", "returned_though_delivered", "unprotected")
+    silences = {each["domain"]: each["beyond_control_s"] for each in report["partners"]}
+    return {
+        **{name: probe[name] for name in same},
+        "doubled": probe["duplicated"],
+        "longest_silence_s": probe["longest_gap_s"],
+        "beyond_control_s": max(silences.values(), default=0.0),
+        "beyond_control_by_partner": silences,
+    }
+
+
+COLUMNS = ("sent", "delivered", "returned", "lost", "doubled", "unprotected", "longest_silence_s", "beyond_control_s")
+HEADS = ("", *(name.removesuffix("_s").replace("_", " ") + " (s)" * name.endswith("_s") for name in COLUMNS))
+
+
+def table(results: Mapping[str, Mapping[str, object]]) -> str:
+    """A Markdown table of what was counted under each name; then the sums, and of the silences the longest."""
+    rows = {name: [counted[column] for column in COLUMNS] for name, counted in results.items() if "sent" in counted}
+    columns = list(zip(*rows.values(), strict=True))
+    whole = [(max if name.endswith("_s") else sum)(column) for name, column in zip(COLUMNS, columns, strict=False)]
+    lines = [HEADS, ("---", *["---:"] * len(COLUMNS))]
+    lines += [(name, *(f"{value:,}" for value in row)) for name, row in {**rows, "all": whole}.items()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,77 @@
+"""Counts a stretch of a report's evidence: what people sent between two moments, and what became of it.
+
+Used by the long walks, which do many things under one probe and owe an account of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.servers_stand_ins.stand_ins import ROOT
+
+from xmppgw.federation import load_document
+from xmppgw.probe.events import Event, Relayed, decode_lines
+from xmppgw.probe.ledger import Ledger, Message, beyond_control, by_flow, classify, control_gaps, tally
+from xmppgw.probe.runner import gateways_of
+
+DOCUMENT = ROOT / "inventories/lab/group_vars/all/federation.yml"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One thing that was done while people chatted; epoch seconds."""
+
+    name: str
+    begin: float
+    end: float
+
+
+def read(evidence: Path) -> Ledger:
+    """The ledger of a report's evidence folder."""
+    events, _ = decode_lines((evidence / "events.jsonl").read_bytes(), Event)
+    relayed = {
+        path.stem.removeprefix("through-"): decode_lines(path.read_bytes(), Relayed)[0]
+        for path in sorted(evidence.glob("through-*.jsonl"))
+    }
+    return classify(events, relayed, gateways_of(load_document(DOCUMENT).federation))
+
+
+def count(ledger: Ledger, stretch: Stretch) -> dict[str, object]:
+    """What was sent in a stretch and what became of it; silences beyond the control pair's, by partner."""
+    messages = [message for message in ledger.normal() if stretch.begin <= message.sent_at < stretch.end]
+    whole = tally(messages)
+    silences = silence_beyond_control(ledger, messages)
+    return {
+        "sent": whole.sent,
+        "delivered": whole.delivered,
+        "returned": whole.returned,
+        "lost": whole.lost,
+        "doubled": whole.duplicated,
+        "returned_though_delivered": whole.returned_though_delivered,
+        "unprotected": whole.unprotected,
+        "longest_silence_s": whole.longest_gap_s,
+        "beyond_control_s": max(silences.values(), default=0.0),
+        "beyond_control_by_partner": silences,
+        "returned_as": returned_as(messages),
+        "seconds": round(stretch.end - stretch.begin, 1),
+    }
+
+
+def silence_beyond_control(ledger: Ledger, messages: list[Message]) -> dict[str, float]:
+    """Partner to the longest silence of any of its flows beyond the control pair's at that time, seconds."""
+    control = control_gaps(ledger.control())
+    found: dict[str, float] = {}
+    for flow, sent in by_flow(messages).items():
+        found[flow.partner] = max(found.get(flow.partner, 0.0), round(beyond_control(sent, control), 3))
+    return found
+
+
+def returned_as(messages: list[Message]) -> dict[str, int]:
+    """Whose messages came back, and as what."""
+    found: dict[str, int] = {}
+    for message in messages:
+        if message.fate.value == "returned":
+            name = f"{message.flow.partner} {message.flow.direction} {message.code}"
+            found[name] = found.get(name, 0) + 1
+    return found
