@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks`: measure, print a table, write JSON. Nothing timed here passes or fails.
 
-Parts: `codec`, `planning` and `users` need nothing; `path` needs root and the lab's server image.
+Parts: `codec`, `planning` and `users` need nothing; `preview` needs the cloud's SDK, `path` needs root and the lab's
+server image.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.measure import Measurement, table
 
-PARTS = ("codec", "planning", "users", "path")
+PARTS = ("codec", "planning", "users", "preview", "path")
 
 
 def main() -> int:
