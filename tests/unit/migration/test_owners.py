@@ -1,7 +1,7 @@
 """A SIP domain that becomes ours after the migration was done: its records follow first, its users then."""
 
 import pytest
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import guards, whole_plan
 
 
 @pytest.fixture
@@ -59,3 +59,13 @@ def test_they_wait_also_while_the_run_that_moves_its_records_is_on_its_way(chang
     assert picture.environment.stays("alice@corp.example")
     assert (6, "corp.example") in subjects(changed_owner, "srv")
     assert subjects(changed_owner, "homing") == []
+
+
+@pytest.mark.parametrize("step", [3, 4, 5, 6])
+def test_where_the_target_is_the_platform_in_use_nobody_is_left_on_it(world, step):
+    """Replacing the gateway in place: the first of the three ways that R1's guard offers leads through R3."""
+    world.federation["target"] = {"product": "lync2013", "pool": "pool-legacy.corp.example"}
+    world.federation["sip"]["next_hop"]["fqdn"] = "pool-legacy.corp.example"
+    refused = {refusal.code for refusal in guards.judge(guards.situation_of(world.picture(), step))}
+    assert not refused & {"migration-r1", "migration-r1-pilot", "migration-r3"}
+    assert subjects(world, "homing") == []

@@ -45,9 +45,11 @@ def read(picture):
     }
     homed = sorted({(user, home) for table in tables.values() for user, home in table.items()})
     moving = [(user, home) for user, home in homed if not environment.stays(user)]
+    # Where the target platform is the one in use nobody has to move, and nobody is left behind.
+    leaving = picture.platforms.users_at(homes["legacy"]) if homes.get("legacy") not in (None, homes["target"]) else []
     on_branches = [environment.address_of(user) for user, home in homed if home in branches]
     return Users(
-        legacy=[user for user in picture.platforms.users_at(homes.get("legacy", "")) if not environment.stays(user)],
+        legacy=[user for user in leaving if not environment.stays(user)],
         strays={user: home for user, home in moving if home not in {*homes.values(), *branches}},
         homed=len(homed),
         xmpp=directory.xmpp > 0 if directory.known else directory.global_open,
