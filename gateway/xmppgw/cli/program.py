@@ -77,7 +77,7 @@ def _run(arguments: list[str]) -> int:
         assert isinstance(status, int)
         return status
     parsed = _parser().parse_args(arguments)
-    if parsed.verb in ("check", "plan", "partner"):
+    if parsed.verb in ("check", "plan", "partner", "firewall"):
         path = parsed.document or (DEFAULT_DOCUMENT if DEFAULT_DOCUMENT.exists() else None)
         if path is None:
             print(
@@ -97,6 +97,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _about_a_document(parsed: argparse.Namespace, path: Path) -> int:
+    if parsed.verb == "firewall":
+        return _about_firewalls(parsed, path)
     form: str = parsed.format
     if parsed.verb == "partner":
         from xmppgw.cli import letters  # noqa: PLC0415
@@ -109,6 +111,16 @@ def _about_a_document(parsed: argparse.Namespace, path: Path) -> int:
     if parsed.verb == "check":
         return documents.check(path, form)
     return documents.plan(path, form, summaries=parsed.summaries)
+
+
+def _about_firewalls(parsed: argparse.Namespace, path: Path) -> int:
+    from xmppgw.cli import firewall  # noqa: PLC0415
+    from xmppgw.federation.host_firewall import Surroundings  # noqa: PLC0415
+
+    if parsed.what == "request":
+        return firewall.request(path, parsed.format)
+    around = Surroundings(tuple(parsed.administrators), tuple(parsed.time_servers), parsed.writes_dns)
+    return firewall.rules(path, parsed.host, around)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the chain that an edge shows, PEM, leaf first; once for each edge; without it: not issued yet",
     )
     _add_document(letter)
+    _add_firewall(verbs.add_parser("firewall", help="ask for firewall rules, or print a host's own"))
     verbs.add_parser("schema", help="print the JSON schema of the federation document")
     sub = verbs.add_parser("inspect", help="parse one captured message as the daemons would")
     sub.add_argument("protocol", choices=("sip", "xmpp"))
@@ -151,14 +164,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_document(sub: argparse.ArgumentParser) -> None:
+def _add_firewall(firewall: argparse.ArgumentParser) -> None:
+    about = firewall.add_subparsers(dest="what", required=True, metavar="request|rules")
+    asked = about.add_parser("request", help="every connection that the organisation's firewalls must let through")
+    _add_document(asked, forms=("text", "markdown", "csv", "json"))
+    own = about.add_parser("rules", help="one host's own nftables file, closed but for its rows of the port table")
+    own.add_argument("host", metavar="HOST", help="inventory name of an edge or a front end")
+    own.add_argument(
+        "--administrators", action="append", default=[], metavar="NETWORK", help="who may open SSH; may be repeated"
+    )
+    own.add_argument(
+        "--time-servers", action="append", default=[], metavar="NETWORK", help="who is asked for the time (NTP)"
+    )
+    own.add_argument("--writes-dns", action="store_true", help="the host changes DNS and orders certificates")
+    _add_document(own, forms=())
+
+
+def _add_document(sub: argparse.ArgumentParser, *, forms: tuple[str, ...] = ("text", "markdown", "json")) -> None:
     sub.add_argument(
         "--document",
         type=Path,
         metavar="PATH",
         help=f"federation document; default {DEFAULT_DOCUMENT} where that exists, else required",
     )
-    sub.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    if forms:
+        sub.add_argument("--format", choices=forms, default="text")
 
 
 def _version() -> str:

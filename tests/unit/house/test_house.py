@@ -106,7 +106,7 @@ def test_a_script_is_executable_strict_and_parses(script: Path) -> None:
 
 def test_set_up_names_its_purposes() -> None:
     run = subprocess.run([ROOT / ".ci/setup", "--for", "nothing"], capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stderr) == (2, "usage: .ci/setup --for check|azure|lab|test\n")
+    assert (run.returncode, run.stderr) == (2, "usage: .ci/setup --for check|deploy|azure|lab|test\n")
 
 
 def test_the_readme_says_what_matters_on_its_first_screens() -> None:

@@ -36,7 +36,7 @@ class ActionModule(MigrationAction):
         host = task_vars["inventory_hostname"]
         everything = self.environment(task_vars).wanted_host(host)
         try:
-            phrase = backup_folder.passphrase(self.setting(task_vars, "migration_secrets"))
+            phrase = backup_folder.passphrase(self.secrets_file(task_vars))
             there = f"/var/tmp/xmppgw-backup-{Path(args['folder']).name}.tar"  # noqa: S108 - root's alone, 0600
             packed = self.remote(
                 "backup_files",

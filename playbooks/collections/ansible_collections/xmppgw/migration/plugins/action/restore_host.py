@@ -24,7 +24,7 @@ class ActionModule(MigrationAction):
         folder = Path(args["backup"])
         try:
             manifest = backup_folder.read_manifest(folder)
-            phrase = backup_folder.passphrase(self.setting(task_vars, "migration_secrets"))
+            phrase = backup_folder.passphrase(self.secrets_file(task_vars))
             data = backup_folder.decrypt((folder / manifest["hosts"][host]["archive"]).read_bytes(), phrase)
         except backup_folder.BackupFolderError as problem:
             raise PictureError(problem.code, f"{problem}. Nothing was changed.") from problem

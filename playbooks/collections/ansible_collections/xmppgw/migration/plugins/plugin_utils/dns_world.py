@@ -72,7 +72,7 @@ class World:
 
     def secret(self, name):
         """Return a named secret."""
-        return environment.read_secret(self.action.setting(self.task_vars, "migration_secrets"), name)
+        return environment.read_secret(self.action.secrets_file(self.task_vars), name)
 
     def say(self, line):
         """Show a line to whoever runs this."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
@@ -49,6 +49,18 @@ class MigrationAction(ActionBase):
         if name not in task_vars:
             raise AnsibleActionFail(f"{name} is not defined: it belongs in the inventory's group_vars/all")
         return self._templar.template(task_vars[name])
+
+    def secrets_file(self, task_vars):
+        """Return a readable file with the secrets; one that ansible-vault encrypted is decrypted for this run only."""
+        path = self.setting(task_vars, "migration_secrets")
+        try:
+            return self._loader.get_real_file(path)
+        except AnsibleError as problem:
+            raise PictureError(
+                "migration-secret",
+                f"{path} cannot be read: {problem}. Name the right file in migration_secrets; give the password of an "
+                "encrypted one with --vault-password-file.",
+            ) from None
 
     def environment(self, task_vars):
         """Return the Environment of this run."""

@@ -1,0 +1,45 @@
+#!/usr/bin/python
+"""Try connections from a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: try_connections
+short_description: Try connections from a host
+description:
+  - Opens each and closes it again; over UDP asks one DNS question. Called by the
+    O(xmppgw.migration.reachability#action) plug-in.
+options:
+  attempts:
+    description: What to try. Keys source, address, port, transport.
+    type: list
+    elements: dict
+    required: true
+author: The xmppgw developers
+"""
+EXAMPLES = r"""
+- name: Try one
+  xmppgw.migration.try_connections:
+    attempts: [{source: 198.51.100.10, address: 198.51.100.5, port: 5269, transport: tcp}]
+"""
+RETURN = r"""
+answers:
+  description: For each attempt C(accepted), C(refused) or C(silent), and why.
+  type: list
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.module_utils import attempts  # noqa: E402
+
+
+def main():
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={"attempts": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True
+    )
+    module.exit_json(changed=False, answers=attempts.attempt_all(module.params["attempts"]))
+
+
+if __name__ == "__main__":
+    main()
