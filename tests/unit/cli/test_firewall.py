@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from xmppgw.cli.program import main
 from xmppgw.federation import load_document, ports
 from xmppgw.federation.host_firewall import Surroundings, UnknownHostError, WrongNetworkError, host_rules

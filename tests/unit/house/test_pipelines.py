@@ -1,4 +1,4 @@
-"""The pipelines that organisations copy: least permissions, pins, one at a time, approvals, and only this project's verbs.
+"""The pipelines that organisations copy: least permissions, pins, one at a time, approvals, only this project's verbs.
 
 Their formats were checked by `actionlint` and the published JSON schemas; this holds what those do not look at.
 """
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PIPELINES = ROOT / "docs/pipelines"
 GITHUB = sorted((PIPELINES / "github").glob("*.yml"))
 ALL = sorted(PIPELINES.rglob("*.yml"))
-VERB = re.compile(r"toolkit/\.venv/bin/(?:xmppgw|ansible-playbook)[^\n]*|make -C toolkit [^\n]*|toolkit/\.ci/setup[^\n]*")
+VERB = re.compile(r"(?:toolkit/\.venv/bin/(?:xmppgw|ansible-playbook)|make -C toolkit|toolkit/\.ci/setup) [^\n]*")
 MAY_READ = {"contents": "read", "actions": "read"}
 
 
@@ -148,7 +148,7 @@ def test_every_script_parses_and_passes_shellcheck_where_there_is_one() -> None:
         assert parsed.returncode == 0, f"{name}: {parsed.stderr}\n{script}"
         if shutil.which("shellcheck"):
             checked = subprocess.run(
-                ["shellcheck", "--shell=bash", "--severity=warning", "--exclude=SC2154", "-"], input=script, text=True, capture_output=True,
-                check=False,
+                ["shellcheck", "--shell=bash", "--severity=warning", "--exclude=SC2154", "-"], input=script, text=True,
+                capture_output=True, check=False,
             )  # fmt: skip
             assert checked.returncode == 0, f"{name}: {checked.stdout}"
