@@ -10,6 +10,7 @@ description:
   - >-
     Tries every row whose source this host is, and every port of the table at ends in other zones that no row names.
     Changes nothing.
+options: {}
 author: The xmppgw developers
 """
 EXAMPLES = r"""

@@ -10,6 +10,7 @@ description:
   - >-
     Prints and writes what O(xmppgw.migration.reachability#action) found on every host; ends the
     run with 3 if something is not as the table says.
+options: {}
 author: The xmppgw developers
 """
 EXAMPLES = r"""
