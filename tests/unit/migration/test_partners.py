@@ -391,3 +391,10 @@ def test_the_normal_ttl_comes_back_only_where_it_is_missing(world):
 def test_only_who_runs_through_an_edge_is_closed_when_the_records_are_taken_back(answers, closed):
     results = [{"answer": answer} for answer in answers]
     assert filters.through_edges(results, ["two.example", "one.example"]) == closed
+
+
+def test_before_partners_are_admitted_a_return_only_holds():
+    chosen = [{"domain": "a.example", "touched": True}, {"domain": "b.example", "touched": False}]
+    assert plan_partners.to_give_back("return", chosen, admitted=True) == chosen[:1]
+    assert plan_partners.to_give_back("return", chosen, admitted=False) == []
+    assert plan_partners.to_give_back("hold", chosen, admitted=True) == []

@@ -65,7 +65,7 @@ class ActionModule(MigrationAction):
             "chosen": [item["domain"] for item in chosen],
             "announce": announce,
             "to_switch": switching,
-            "to_return": [item for item in chosen if item["touched"]] if do == "return" else [],
+            "to_return": plan_partners.to_give_back(do, chosen, admitted=5 in history.done),
         }
 
     def actions(self, picture, item):

@@ -170,6 +170,15 @@ def may(do, *, step_6_done, decommissioned):
         )
 
 
+def to_give_back(do, chosen, *, admitted):
+    """Return the partners of which something is to be given back to the legacy gateway.
+
+    Before step 5 has admitted partners (`admitted`) there is nothing: an edge that knows no legacy gateway yet answers
+    for everybody as if it had them, and has nobody to give them to.
+    """
+    return [item for item in chosen if item["touched"]] if do == "return" and admitted else []
+
+
 def records_of(do, chosen, *, why):
     """Return the journal's records that announce `do`. `chosen` carry domain and held."""
     if do in ("hold", "return"):
