@@ -28,8 +28,7 @@ test: ## the whole suite, the lab's included (at most 25 minutes)
 
 check: ## what needs no root and no lab (less than 3 minutes)
 	@.ci/setup --for check
-	@$(MAKE) lint
-	@$(python) -m pytest -q -m 'not interop and not lab and not infra and not slow' $(PYTEST)
+	@.ci/check $(PYTEST)
 
 test-all: ## the whole suite and the long walks
 	@.ci/setup --for test

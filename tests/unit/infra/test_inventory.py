@@ -73,10 +73,12 @@ def _environment(home: Path) -> dict[str, str]:
     return inherited | {"ANSIBLE_CONFIG": config, "ANSIBLE_HOME": str(home / "ansible"), "LC_ALL": "C.UTF-8"}
 
 
-def _read(directory: Path, contents: list[object], options: str = "", path: str = "") -> list[dict[str, Any]]:
+def _read(
+    directory: Path, contents: list[object], options: str = "", path: str = "", lab: Path | None = None
+) -> list[dict[str, Any]]:
     """What the plug-in makes of outputs files with these contents (text as it is, None for no file).
 
-    `options` are further lines of the source; `path` goes in front of PATH.
+    `options` are further lines of the source; `path` goes in front of PATH; `lab` is where a lab's state is.
     """
     sources = []
     for number, content in enumerate(contents):
@@ -91,6 +93,8 @@ def _read(directory: Path, contents: list[object], options: str = "", path: str 
     command = [sys.executable, "-c", CHILD, str(ROOT / "playbooks" / "collections")]
     environment = _environment(directory)
     environment["PATH"] = f"{path}:{environment['PATH']}" if path else environment["PATH"]
+    if lab is not None:
+        environment["XMPPGW_LAB_DIR"] = str(lab)
     answer = subprocess.run(
         command, input=json.dumps(sources), env=environment, capture_output=True, text=True, check=False
     )
@@ -225,7 +229,9 @@ def test_an_engine_that_fails_is_quoted(tmp_path: Path) -> None:
 
 def test_this_projects_own_engine_is_asked_for_the_outputs(tmp_path: Path) -> None:
     """Of a stack that it never brought up: its own refusal is what the operator reads."""
-    (read,) = _read(tmp_path, [None], f"source: standalone\nroot: {ROOT}\noutputs: {tmp_path}/outputs.json\n")
+    options = f"source: standalone\nroot: {ROOT}\noutputs: {tmp_path}/outputs.json\n"
+    # This machine's own lab may be up.
+    (read,) = _read(tmp_path, [None], options, lab=tmp_path / "no-lab")
     assert (
         "stack lab (standalone): outputs of schema None" in read["problem"] or "standalone outputs" in read["problem"]
     )
