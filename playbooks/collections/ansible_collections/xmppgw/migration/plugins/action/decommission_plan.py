@@ -4,7 +4,7 @@ words."""
 from __future__ import annotations
 
 from ansible_collections.xmppgw.migration.plugins.module_utils.chain import DECOMMISSION
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import farewell, planner, run_facts, whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import farewell, run_facts
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 from xmppgw.federation import ports
@@ -35,22 +35,9 @@ class ActionModule(MigrationAction):
                 "msg": "[migration-decommission] Nothing is left on the legacy gateway. Decommissioning cannot be "
                 "taken back: no rollback after it.\n    now:   run again with -e point_of_no_return=accepted",
             }
-        nothing = {
-            **whole_plan.plan_of(picture),
-            "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],
-        }
         return {
-            "changed": False,
-            "plan": nothing,
-            "digest": "",
-            "pending": {},
-            "undo": {},
-            "notes": [],
-            "held": {},
-            "accept": {"codes": [], "why": ""},
-            "run": run_facts.who_runs(picture, "decommission"),
+            **run_facts.of_no_step(picture, "decommission"),
             "stage": DECOMMISSION,
             "done_before": picture.history.decommissioned,
             "ports": farewell.ports_to_close(ports(picture.environment.document)),
-            **run_facts.facts(picture, nothing),
         }

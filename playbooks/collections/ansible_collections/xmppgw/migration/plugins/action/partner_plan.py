@@ -7,10 +7,8 @@ import dataclasses
 from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     plan_partners,
-    planner,
     run_facts,
     seen_partners,
-    whole_plan,
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
@@ -33,16 +31,11 @@ class ActionModule(MigrationAction):
         """Choose and plan; raise PartnerRefusalError."""
         do, history = str(args["do"]), picture.history
         plan_partners.may(do, step_6_done=6 in history.done, decommissioned=history.decommissioned)
-        nothing = {
-            **whole_plan.plan_of(picture),
-            "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],
-        }
-        facts = run_facts.facts(picture, nothing)
+        run = run_facts.of_no_step(picture, f"partner {do}")
         chosen = plan_partners.choose(
-            facts["partners"], partner=str(args.get("partner") or ""), group=str(args.get("group") or "")
+            run["partners"], partner=str(args.get("partner") or ""), group=str(args.get("group") or "")
         )
-        run = run_facts.who_runs(picture, f"partner {do}")
-        announce = plan_partners.records_of(do, chosen, why=str(args.get("why") or f"{do} by {run['who']}"))
+        announce = plan_partners.records_of(do, chosen, why=str(args.get("why") or f"{do} by {run['run']['who']}"))
         switching = []
         if do == "switch":
             switching = [item for item in chosen if not item["switched"]]
@@ -52,16 +45,7 @@ class ActionModule(MigrationAction):
         for item in chosen:
             display.display(f"  {do}: {item['domain']}")
         return {
-            "changed": False,
-            "plan": nothing,
-            "digest": "",
-            "pending": {},
-            "undo": {},
-            "notes": [],
-            "held": {},
-            "accept": {"codes": [], "why": ""},
-            "run": run,
-            **facts,
+            **run,
             "chosen": [item["domain"] for item in chosen],
             "announce": announce,
             "to_switch": switching,

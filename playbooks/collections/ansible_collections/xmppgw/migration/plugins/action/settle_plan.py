@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, planner, run_facts, whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, planner, run_facts
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 
@@ -21,21 +21,8 @@ class ActionModule(MigrationAction):
                 f"{picture.history.step} are done.\n    now:   run migrate.yml",
             }
         rrsets = plan_dns.settling(picture)
-        nothing = {
-            **whole_plan.plan_of(picture),
-            "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],
-        }
         return {
-            "changed": False,
-            "plan": nothing,
-            "digest": "",
-            "pending": {},
-            "undo": {},
-            "notes": [],
-            "held": {},
-            "accept": {"codes": [], "why": ""},
-            "run": run_facts.who_runs(picture, "settle"),
-            **run_facts.facts(picture, nothing),
+            **run_facts.of_no_step(picture, "settle"),
             "settle": rrsets,
             "settled": picture.history.settled,
             "announce": [

@@ -11,7 +11,13 @@ import platform
 import time
 import uuid
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_dns, plan_users, planner, seen_partners
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    plan_dns,
+    plan_users,
+    planner,
+    seen_partners,
+    whole_plan,
+)
 
 from xmppgw.federation import srv_name
 
@@ -51,6 +57,29 @@ def who_runs(picture, verb):
             "start_text": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": LOCK_SECONDS + (BY_HAND_SECONDS if by_hand else 0),
         },
+    }
+
+
+def of_no_step(picture, verb):
+    """Return what a run takes that walks none of the six steps: who runs it, the plan without actions, and the facts.
+
+    The keys are those of the action `plan`, whose result the playbooks that open and close a run read.
+    """
+    nothing = {
+        **whole_plan.plan_of(picture),
+        "steps": [{"number": number, "name": name, "actions": []} for number, name in planner.NAMES.items()],
+    }
+    return {
+        "changed": False,
+        "plan": nothing,
+        "digest": "",
+        "pending": {},
+        "undo": {},
+        "notes": [],
+        "held": {},
+        "accept": {"codes": [], "why": ""},
+        "run": who_runs(picture, verb),
+        **facts(picture, nothing),
     }
 
 
