@@ -44,6 +44,14 @@ WantedBy=sysinit.target
 class RulesError(Exception):
     """What could not be done, for a person."""
 
+    code = "migration-firewall"
+
+
+class TakenBackError(RulesError):
+    """The timer was faster than whoever should have come in under the new rules."""
+
+    code = "migration-firewall-locked-out"
+
 
 def run(*command):
     """Run a command; return what it printed, or raise RulesError with what it complained about."""
@@ -132,11 +140,14 @@ def disarm():
 
 
 def confirm(rules):
-    """Keep what was loaded; raise RulesError if it is not in the kernel any more."""
+    """Keep what was loaded; raise TakenBackError if it is not in the kernel any more."""
     disarm()
     tried = read(FOLDER / "candidate.json")
     if tried is None or read(FOLDER / "candidate.nft") != rules or json.loads(tried) != loaded():
-        raise RulesError("the timer has taken the rules back before they were confirmed; the former ones are in force")
+        raise TakenBackError(
+            "the timer has taken the rules back before anybody could come in under them; the former ones are in force. "
+            "Is this machine's address in host_firewall_administrators?"
+        )
     write(FOLDER / "active.json", tried)
     write(FOLDER / "active.nft", rules)
     write(UNIT, UNIT_TEXT)

@@ -59,7 +59,7 @@ def main():
             host_rules.confirm(wanted["rules"])
             changed = True
     except host_rules.RulesError as problem:
-        module.fail_json(msg=f"[migration-firewall] {problem}", code="migration-firewall")
+        module.fail_json(msg=f"[{problem.code}] {problem}", code=problem.code)
     module.exit_json(changed=changed)
 
 
