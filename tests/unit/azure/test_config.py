@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from tests.unit.azure.conftest import document, example
+from tests.unit.azure.layouts import document_of
 
 from xmpp_infra.azure.naming import Naming
 from xmpp_infra.azure.reading import azure_config
 from xmpp_infra.config import ConfigurationError
+
+DATABASE = {"administrators_group": "22222222-2222-2222-2222-222222222222"}
 
 
 class Values:
@@ -71,8 +74,7 @@ def test_the_examples_are_fine(tmp_path: Path) -> None:
         ("network.perimeter", {"ipv4": "10.60.0.0/24", "ipv6": "fd60:60::/60"}, "Azure allows /64 only"),
         ("network.bastion", "10.60.3.0/27", "needs /26 or larger"),
         ("network.bastion", None, "the bastion needs a subnet"),
-        ("network.database", None, "PostgreSQL needs a subnet"),
-        ("postgresql", None, "2 front ends share one store"),
+        ("postgresql", DATABASE, "PostgreSQL needs a subnet"),
         ("access.admin_networks", ["0.0.0.0/0"], "SSH is never open to the Internet"),
         ("access.public_keys", ["ssh-dss AAAA"], "expected an OpenSSH public key"),
         ("tags", {"owner": "us"}, "tags.cost-center: missing"),
@@ -105,15 +107,18 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
 def test_too_many_hosts_and_an_address_that_azure_keeps_are_refused(tmp_path: Path) -> None:
     def change(_config: dict[str, Any], federation: dict[str, Any]) -> None:
         federation["edges"][0]["external_addresses"] = ["10.60.0.3"]
-        front_end = federation["pools"][0]["front_ends"][0]
-        federation["pools"][0]["front_ends"] = [
-            {**front_end, "host": f"fe{n}", "fqdn": f"fe{n}.contoso.example", "addresses": [f"10.60.1.{n + 20}"]}
-            for n in range(9)
-        ]
+        federation["pools"] = document_of(1, 9)["federation"]["pools"]
 
     found = problems(tmp_path, change)
     assert any("10.60.0.3 of edge1 is no usable address" in sentence for sentence in found), found
     assert any("9 front ends, expected at most 8" in sentence for sentence in found), found
+
+
+def test_several_front_ends_need_a_store_that_they_share(tmp_path: Path) -> None:
+    def change(_config: dict[str, Any], federation: dict[str, Any]) -> None:
+        federation["pools"] = document_of(1, 2)["federation"]["pools"]
+
+    assert problems(tmp_path, change) == ["postgresql: missing, 2 front ends share one store"]
 
 
 def test_names_follow_the_convention_and_fit() -> None:

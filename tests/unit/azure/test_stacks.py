@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.unit.azure.conftest import Preview, document, example
+from tests.unit.azure.layouts import edge, with_azure, with_document
 
 from xmpp_infra.azure.cloud_init import cloud_config
 from xmppgw.federation import load_document, ports
@@ -99,7 +100,6 @@ def test_hosts_are_spread_over_the_zones(preview: Previewer) -> None:
         "edge1": ["1"],
         "edge2": ["2"],
         "fe1": ["1"],
-        "fe2": ["2"],
     }
 
 
@@ -121,21 +121,9 @@ def test_a_machine_is_told_no_more_than_lets_ansible_in(preview: Previewer) -> N
 
 def test_growing_by_an_edge_adds_and_changes_no_host_that_stands(preview: Previewer, tmp_path: Path) -> None:
     grown = document()
-    grown["federation"]["edges"].append(
-        {
-            "host": "edge3",
-            "fqdn": "edge3.contoso.example",
-            "external_addresses": ["10.60.0.12", "fd60:60::12"],
-            "internal_fqdn": "edge3-int.contoso.example",
-            "internal_addresses": ["10.60.1.12", "fd60:60:0:1::12"],
-        }
-    )
-    path = tmp_path / "federation.yml"
-    path.write_text(yaml.safe_dump(grown))
-    before, after = (
-        preview("azure-prod"),
-        preview("azure-prod", {**example("azure-prod"), "xmppgw:federation": str(path)}),
-    )
+    grown["federation"]["edges"].append(edge(3))
+    before = preview("azure-prod")
+    after = preview("azure-prod", with_document(example("azure-prod"), grown, tmp_path))
     old = {item["urn"]: item["properties"] for item in before["resources"]}
     new = {item["urn"]: item["properties"] for item in after["resources"]}
     assert not set(old) - set(new), "nothing goes"
@@ -144,8 +132,7 @@ def test_growing_by_an_edge_adds_and_changes_no_host_that_stands(preview: Previe
 
 
 def test_direct_tls_opens_its_port_where_it_is_asked_for(preview: Previewer) -> None:
-    config = example("azure-dev")
-    found = preview("azure-dev", {**config, "xmppgw:azure": {**config["xmppgw:azure"], "direct_tls": True}})
+    found = preview("azure-dev", with_azure(example("azure-dev"), direct_tls=True))
     assert found["status"] == 0, "5270 is allowed where it is asked for"
     open_ports = {
         rule["destinationPortRange"]
