@@ -221,6 +221,16 @@ def test_and_neither_in_coexistence(world):
     assert found(world) == []
 
 
+STANDING = [("migration-coexist-user", xmpp_user_moved), ("migration-coexist-srv", led_away)]
+
+
+@pytest.mark.parametrize(("code", "breaks"), STANDING)
+def test_what_must_stay_with_the_legacy_gateway_is_watched_when_all_steps_are_done_too(world, code, breaks):
+    breaks(world)
+    situation = guards.situation_of(world.picture(), 0, preflight=True)
+    assert [refusal.code for refusal in guards.judge_all(situation, [])] == [code]
+
+
 # What is refused only once the step is reached
 
 

@@ -89,9 +89,11 @@ def build(folder, archive, marker):
         host_writing.run(["python3", "-m", "venv", *(["--without-pip"] if pip else []), str(folder)])
         wheels_here = sorted(str(path) for path in Path(unpacked).glob("*.whl"))
         host_writing.run(
-            [str(folder / "bin" / "python"), "-m", "pip", *INSTALL, *wheels_here],
+            [str(folder / "bin" / "python"), "-m", "pip", *INSTALL, "--no-compile", *wheels_here],
             env={**os.environ, **({"PYTHONPATH": str(pip[-1])} if pip else {})},
         )
+    # Afterwards and on all cores: pip compiles one file after another.
+    host_writing.run([str(folder / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(folder / "lib")])
     host_writing.run([str(folder / "bin" / "xmppgw"), "--help"])
     (folder / "release.json").write_text(json.dumps(marker) + "\n", encoding="utf-8")
 

@@ -23,6 +23,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import (
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import (
     ACCEPTABLE,
     REGISTRY,
+    STANDING,
     Refusal,
     all_codes,
 )
@@ -51,12 +52,12 @@ def judge(situation):
 
 
 def judge_all(situation, steps):
-    """Return the refusals of preflight over `steps`, each once."""
-    seen = {}
+    """Return the refusals of preflight over `steps`, each once; of standing rules whether or not there are any."""
+    found = [refusal for function in STANDING for refusal in function(replace(situation, preflight=True))]
     for step in steps:
-        for refusal in judge(replace(situation, step=step, preflight=True)):
-            seen.setdefault((refusal.code, refusal.found), refusal)
-    return [seen[key] for key in sorted(seen)]
+        found += judge(replace(situation, step=step, preflight=True))
+    once = {(refusal.code, refusal.found): refusal for refusal in found}
+    return [once[key] for key in sorted(once)]
 
 
 def explain(refusals):

@@ -120,7 +120,7 @@ def the_legacy_edge_is_not_ours(situation):
     ]
 
 
-@guard("migration-coexist-user")
+@guard("migration-coexist-user", standing=True)
 def xmpp_users_of_the_legacy_gateway_stay(situation):
     """Coexistence: every user who wants XMPP through the legacy gateway stays on the legacy pool."""
     legacy = situation.legacy
@@ -146,7 +146,7 @@ def xmpp_users_of_the_legacy_gateway_stay(situation):
     return refusals
 
 
-@guard("migration-coexist-srv")
+@guard("migration-coexist-srv", standing=True)
 def legacy_domains_lead_to_the_legacy_gateway(situation):
     """Coexistence: our edge answers a legacy-owned domain with host-unknown, so nobody may be led there."""
     return [

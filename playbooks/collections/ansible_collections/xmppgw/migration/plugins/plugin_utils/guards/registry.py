@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 REGISTRY = []
 """(function, its codes), in the order in which they were registered."""
+STANDING = []
+"""The functions among them whose rule holds for as long as both gateways stand, also when no step is left to do."""
 ACCEPTABLE = {}
 """Code to what accepting it means, in words. Everything else cannot be overridden."""
 
@@ -38,11 +40,13 @@ class Refusal:
         }
 
 
-def guard(*codes, accepted_as=None):
+def guard(*codes, accepted_as=None, standing=False):
     """Register a guard under the codes that it may refuse with. `accepted_as`: what overriding it means, in words."""
 
     def register(function):
         REGISTRY.append((function, codes))
+        if standing:
+            STANDING.append(function)
         if accepted_as:
             ACCEPTABLE.update(dict.fromkeys(codes, accepted_as))
         return function
