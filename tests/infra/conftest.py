@@ -17,7 +17,7 @@ from .stack import Stack
 ENGINES = ("standalone", "pulumi")
 
 
-def _need(engine: str) -> None:
+def need(engine: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root: it boots hosts")
     missing = [tool for tool in ("systemd-nspawn", "ip", "nsenter", "nft") if shutil.which(tool) is None]
@@ -30,7 +30,7 @@ def _need(engine: str) -> None:
 @pytest.fixture(scope="module", params=ENGINES)
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     engine: str = request.param
-    _need(engine)
+    need(engine)
     cache = Path(os.environ.get("XMPPGW_CACHE_DIR") or ROOT / ".cache")
     image.bake(cache)
     work = tmp_path_factory.mktemp(engine)
