@@ -28,7 +28,7 @@ def test_the_six_plays_have_the_documented_names_in_the_documented_order():
     assert names == [f"({number}/6) {name}" for number, name in planner.NAMES.items()]
 
 
-WHOLE = ["preflight.yml", "open_run.yml", *(path.name for path in step_files()), "close_run.yml"]
+WHOLE = ["look_and_judge.yml", "open_run.yml", *(path.name for path in step_files()), "close_run.yml"]
 
 
 def imported_by(name):
@@ -61,7 +61,7 @@ def test_every_step_has_a_sibling_that_takes_it_back():
 def test_rollback_takes_the_last_step_back_first():
     imported = [Path(play["ansible.builtin.import_playbook"]).name for play in plays(PLAYBOOKS / "rollback.yml")]
     undo = [path.name for path in reversed(step_files("undo_"))]
-    assert imported == ["preflight.yml", "open_run.yml", *undo, "close_run.yml"]
+    assert imported == ["look_and_judge.yml", "open_run.yml", *undo, "close_run.yml"]
 
 
 @pytest.mark.parametrize("path", [*step_files(), *step_files("undo_")], ids=lambda path: path.name)
