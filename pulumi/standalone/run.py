@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,26 +45,37 @@ class Result:
 
 
 class _Plugins:
-    """The project's plug-ins, all started at once, each connected when it is first needed."""
+    """The project's plug-ins: all started at once, or in a preview each when it is first needed."""
 
     def __init__(self, project: projects.Project, address: str, *, preview: bool) -> None:
-        self._project, self._preview = project, preview
-        self._plugins = {package: Plugin(path, address) for package, path in project.plugins.items()}
-        self._connected: set[str] = set()
+        self._project, self._address, self._preview = project, address, preview
+        self._plugins: dict[str, Plugin] = {}
+        self._starting = threading.Lock()
 
     def __call__(self, kind: str) -> Provider:
         package = kind.partition(":")[0]
-        if package not in self._plugins and self._preview:
-            return OfflineProvider()
-        if package not in self._plugins:
+        if not self._project.has_plugin(kind):
+            if self._preview:
+                return OfflineProvider()
             raise ProviderError(
                 f"there is no provider for package {package!r}: the standalone engine runs those of Pulumi.yaml's "
-                f"plugins.providers ({', '.join(sorted(self._plugins)) or 'none'})"
+                f"plugins.providers ({', '.join(sorted(self._project.plugins)) or 'none'})"
             )
-        return self._plugins[package]
+        with self._starting:
+            if package not in self._plugins:
+                self._connect([package])
+            return self._plugins[package]
 
-    def connect(self) -> None:
-        for plugin in self._plugins.values():
+    def start(self) -> None:
+        # What is applied will need them, so all start together; a stack on another platform is previewed without.
+        if not self._preview:
+            with self._starting:
+                self._connect(list(self._project.plugins))
+
+    def _connect(self, packages: Sequence[str]) -> None:
+        started = {package: Plugin(self._project.plugins[package], self._address) for package in packages}
+        self._plugins.update(started)
+        for plugin in started.values():
             plugin.connect()
 
     def close(self) -> None:
@@ -105,7 +117,7 @@ def _deployment(where: Where, *, preview: bool) -> Iterator[tuple[projects.Proje
         )
         server.start(engine, _show_message, offline=lambda kind: preview and not project.has_plugin(kind))
         cleanup.callback(server.stop)
-        plugins.connect()
+        plugins.start()
         yield project, engine, server
 
 
