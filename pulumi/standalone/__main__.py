@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if chosen.verb == "preview":
             result = run.up(where, preview=True)
-            violated = preview_report.write(result, chosen.stack, chosen.output)
+            # Half a tree would be taken for the whole one; the last report stays.
+            violated = not result.errors and preview_report.write(result, chosen.stack, chosen.output)
         else:
             verbs = {"up": run.up, "refresh": run.refresh, "destroy": run.destroy}
             result, violated = verbs[chosen.verb](where), False

@@ -49,14 +49,20 @@ def load_project(directory: Path) -> Project:
     return Project(directory, str(data["name"]), plugins, refresh)
 
 
-def load_config(project: Project, stack: str, directory: Path | None = None) -> dict[str, str]:
-    """The stack's configuration as the SDK takes it: namespaced keys, structured values as JSON text."""
+def stack_file(project: Project, stack: str, directory: Path | None = None) -> Path:
+    """Where the stack's configuration stands; raises ProjectError, with the stacks that there are."""
     path = (directory or project.directory) / f"Pulumi.{stack}.yaml"
     if not path.exists():
         known = sorted(found.name.split(".")[1] for found in path.parent.glob("Pulumi.*.yaml"))
         raise ProjectError(
             f"[{CODE}] there is no stack {stack!r}: {path} is missing. Stacks here: {', '.join(known) or 'none'}"
         )
+    return path
+
+
+def load_config(project: Project, stack: str, directory: Path | None = None) -> dict[str, str]:
+    """The stack's configuration as the SDK takes it: namespaced keys, structured values as JSON text."""
+    path = stack_file(project, stack, directory)
     data = _mapping(path)
     found: dict[str, str] = {}
     for key, value in _part(data, "config", path).items():

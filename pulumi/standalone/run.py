@@ -160,8 +160,15 @@ def _run_program(order: dict[str, object], engine: Engine) -> int:
     return process.returncode
 
 
+def _require_stack(where: Where) -> None:
+    """A stack without a file may have a state still; one that has neither is a slip of the pen (ProjectError)."""
+    if not StateFile(where.state, where.stack).path.exists():
+        projects.stack_file(projects.load_project(where.program), where.stack, where.config)
+
+
 def destroy(where: Where) -> Result:
     """Remove everything that the state knows."""
+    _require_stack(where)
     started = time.monotonic()
     with _deployment(where, preview=False) as (_, engine, _server):
         engine.destroy()
@@ -170,6 +177,7 @@ def destroy(where: Where) -> Result:
 
 def refresh(where: Where) -> Result:
     """Bring the state in line with what is there."""
+    _require_stack(where)
     started = time.monotonic()
     with _deployment(where, preview=False) as (_, engine, _server):
         engine.refresh()
@@ -178,6 +186,7 @@ def refresh(where: Where) -> Result:
 
 def outputs(where: Where, *, show_secrets: bool = False) -> Properties:
     """Outputs of the stack as of its last run."""
+    _require_stack(where)
     snapshot = StateFile(where.state, where.stack).load()
     engine = Engine(
         "",

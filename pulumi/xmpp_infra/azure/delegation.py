@@ -23,12 +23,15 @@ Ask = Callable[[str], frozenset[str]]
 def delegation_problems(zones: Mapping[str, DnsZone], ask: Ask) -> list[str]:
     """Return a sentence for each zone that name servers outside Azure answer for, and what to do about it.
 
-    `ask`: a zone's name servers, none where nobody has delegated it yet (then a zone may be made and delegated).
+    `ask`: a zone's name servers, none where nobody has delegated it yet (then a zone may be made and delegated); nobody
+    is asked about a zone whose delegation is to follow. Raises DelegationUnknownError if nobody answers.
     """
     problems = []
     for zone, wanted in sorted(zones.items()):
+        if wanted.delegation == "later":
+            continue
         strangers = sorted(server for server in ask(zone) if not server.endswith(AZURE))
-        if not strangers or wanted.delegation == "later":
+        if not strangers:
             continue
         remedy = (
             "set mode: adopt and its resource group if it is in Azure already, have the parent zone delegate to Azure, "
@@ -50,7 +53,10 @@ def name_servers(zone: str) -> frozenset[str]:
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return frozenset()
     except dns.exception.DNSException as problem:
-        raise DelegationUnknownError(f"dns.zones.{zone}: nobody answers for its name servers ({problem})") from problem
+        raise DelegationUnknownError(
+            f"dns.zones.{zone}: nobody answers for its name servers ({problem}): run where public DNS can be asked, or "
+            "say delegation: later"
+        ) from problem
     return frozenset(str(record.target).rstrip(".").lower() for record in answer)
 
 

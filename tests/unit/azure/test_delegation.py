@@ -41,6 +41,13 @@ def test_who_serves_a_zone_decides(servers: frozenset[str], zone: DnsZone, refus
     assert all("delegation: later" in sentence for sentence in found), "what to do is said"
 
 
+def test_nobody_is_asked_about_a_zone_that_is_delegated_later() -> None:
+    def ask(zone: str) -> frozenset[str]:
+        raise AssertionError(f"asked about {zone}")
+
+    assert delegation_problems({"contoso.example": DnsZone(delegation="later")}, ask) == []
+
+
 def test_a_stack_with_such_a_zone_is_refused_with_everything_else_and_a_preview_asks_nobody() -> None:
     config = example("azure-dev")
     with pytest.raises(ConfigurationError, match=r"delegated to ns1\.registrar\.example"):
@@ -88,5 +95,5 @@ def test_the_resolver_is_asked(resolver: _Server) -> None:
     }
     assert name_servers("here.example") == {"ns1-01.azure-dns.com"}
     assert name_servers("absent.example") == name_servers("empty.example") == frozenset()
-    with pytest.raises(DelegationUnknownError, match=r"broken\.example"):
+    with pytest.raises(DelegationUnknownError, match=r"broken\.example.*delegation: later"):
         name_servers("broken.example")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.unit.azure.conftest import Preview, document, example
+from tests.unit.azure.conftest import Preview, document, example, run_preview
 from tests.unit.azure.layouts import edge, with_azure, with_document
 
 from xmpp_infra.azure.cloud_init import cloud_config
@@ -129,6 +129,21 @@ def test_growing_by_an_edge_adds_and_changes_no_host_that_stands(preview: Previe
     assert not set(old) - set(new), "nothing goes"
     changed = {urn.rpartition("::")[2] for urn in old if old[urn] != new[urn]}
     assert changed == {"edges", "front-ends"}, "only the security groups learn of the new host"
+
+
+def test_a_configuration_that_cannot_be_is_one_message_and_the_last_preview_stays(tmp_path: Path) -> None:
+    pytest.importorskip("pulumi_azure_native", reason=".ci/setup --for azure installs it")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "azure-dev.json").write_text("the last one")
+    config = example("azure-dev")
+    network = config["xmppgw:azure"]["network"]
+    narrow = {**network, "internal": {"ipv4": "10.61.0.0/24", "ipv6": "fd60:60:0:1::/64"}}
+    run = run_preview(tmp_path, "azure-dev", with_azure(config, network=narrow))
+    assert run.returncode == 1
+    assert "[infra-configuration] Pulumi.azure-dev.yaml cannot be used; nothing was changed:" in run.stderr
+    assert "internal.ipv4: 10.61.0.0/24 does not fit into the network 10.60.0.0/21" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert (tmp_path / "out" / "azure-dev.json").read_text() == "the last one"
 
 
 def test_direct_tls_opens_its_port_where_it_is_asked_for(preview: Previewer) -> None:

@@ -320,7 +320,23 @@ def test_the_command_reports_what_it_did(desk: Desk, capsys: pytest.CaptureFixtu
     report = json.loads((tmp_path / "preview" / "dev.json").read_text())
     assert set(report) == {"stack", "engine", "resources", "policies", "ports", "records"}
     assert [item["name"] for item in report["resources"]] == ["first", "small-dev"]
-    assert main(["up", "--stack", "absent", *options[2:]]) == 2
-    said = capsys.readouterr().err
-    assert "[infra-stack]" in said
-    assert "Stacks here: dev" in said
+
+
+@pytest.mark.parametrize("verb", ["up", "preview", "refresh", "destroy", "outputs"])
+def test_an_unknown_stack_is_one_message_with_those_that_there_are(
+    desk: Desk, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    options = ["--program", str(desk.where.program), "--state", str(desk.where.state)]
+    assert main([verb, "--stack", "absent", *options]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("error: [infra-stack] there is no stack 'absent'")
+    assert said.endswith("Stacks here: dev")
+    assert not desk.where.state.exists(), "nothing is written down of a stack that there is not"
+
+
+def test_a_stack_whose_file_is_gone_can_still_be_taken_down(desk: Desk) -> None:
+    desk.program("""File("first", "x")""")
+    desk.up()
+    (desk.where.program / "Pulumi.dev.yaml").unlink()
+    assert run.destroy(desk.where).summary == {"delete": 2}
+    assert desk.files() == {}
