@@ -99,6 +99,28 @@ def test_up_again_changes_nothing_and_the_policy_pack_agrees(organisation: Organ
     assert organisation.names() == before
 
 
+def test_a_second_up_of_the_stack_for_development_changes_nothing_either(organisation: Organisation) -> None:
+    organisation.configure("azure-dev", example("azure-dev"))
+    organisation.pulumi("stack", "init", "azure-dev")
+    first = organisation.run("up", "azure-dev", "--skip-preview")
+    assert (first.status, set(first.changes)) == (0, {"create"}), first.said
+    again = organisation.run("up", "azure-dev", "--skip-preview")
+    assert (again.status, set(again.changes)) == (0, {"same"}), again.said
+
+
+def test_a_configuration_that_cannot_be_is_one_message_and_changes_nothing(
+    organisation: Organisation, config: dict[str, Any]
+) -> None:
+    before = organisation.names()
+    network = config["xmppgw:azure"]["network"]
+    organisation.configure("azure-prod", with_azure(config, network={**network, "database": "10.61.2.0/28"}))
+    refused = organisation.run("up", "azure-prod", "--skip-preview")
+    assert refused.status != 0
+    assert "database: 10.61.2.0/28 does not fit into the network 10.60.0.0/21" in refused.said
+    assert "Traceback" not in refused.said
+    assert organisation.names() == before
+
+
 def test_the_policy_pack_stops_what_violates_it(organisation: Organisation) -> None:
     organisation.program(SPOILED)
     judged = organisation.run("preview", "azure-prod", "--policy-pack", str(organisation.policies()))
