@@ -108,9 +108,24 @@ def test_replacing_the_gateway_in_place_interrupts_nobody(lab: Walk, path: Path)
     assert [step["state"] for step in report["steps"]] == ["done"] * 6
 
 
-def test_afterwards_the_users_move_at_any_time(lab: Walk, path: Path) -> None:
+def test_afterwards_users_are_not_moved_away_from_partners_who_stayed_behind(lab: Walk, path: Path) -> None:
     write(path, NEW)
-    done, report = lab.probed(*lab.command("migrate.yml"))
-    assert_nothing_lost(report)
-    assert set(homes(lab).values()) == {"pool-target"}
+    done = lab.playbook("migrate.yml")
+    assert done.returncode != 0
+    assert "[migration-r1-left]" in done.stdout
+    assert "away.example, static.example" in done.stdout
+    assert set(homes(lab).values()) == {"pool-legacy"}
+
+
+def test_whoever_takes_that_upon_himself_moves_them_at_any_time(lab: Walk) -> None:
+    """The partners who came to us notice nothing; the two that stayed are returned, as was said."""
+    why = "reason='these two know'"
+    done, report = lab.probed(*lab.command("migrate.yml", "accept=migration-r1-left", why))
     assert done.returncode == 0, done.stdout[-8000:]
+    assert set(homes(lab).values()) == {"pool-target"}
+    probe = report["probe"]
+    assert (probe["duplicated"], probe["unprotected"]) == (0, probe["dropped_by_partner"])
+    # An answer of the old gateway to one who has moved meanwhile is nobody's.
+    assert probe["lost"] == probe["unreachable"]["not_returned"]
+    returned = {domain for domain, each in probe["per_partner"].items() if each["returned"]}
+    assert returned == {"away.example", "static.example"}

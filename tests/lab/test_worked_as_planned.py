@@ -14,7 +14,7 @@ import dns.message
 import dns.rdatatype
 import pytest
 import yaml
-from tests.lab.conftest import ROOT, Walk
+from tests.lab.conftest import ROOT, Walk, assert_nothing_lost
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -139,6 +139,21 @@ def status(walk: Walk) -> dict:
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict = json.loads((walk.output / "status.json").read_text(encoding="utf-8"))
     return found
+
+
+def test_step_6_does_what_was_predicted_but_for_partners_that_do_not_follow_dns(walk: Walk) -> None:
+    """A partner that turns out to have our old host set statically keeps its route; nothing else differs."""
+    before = observe(walk)
+    wanted = predicted(walk, 6)
+    assert effects(before, observe(walk)) == set(), "check mode changed something"
+    with walk.chatting() as chat:
+        run = walk.start("migrate.yml", steps=chat.steps)
+        said, _ = run.communicate()
+        assert run.returncode == 0, said[-6000:]
+    assert_nothing_lost(chat.report)
+    left = {each["domain"] for each in status(walk)["partners"] if each["state"] == "static?"}
+    assert left == {"static.example"}
+    assert effects(before, observe(walk)) == wanted - {f"route/{domain}" for domain in left}
 
 
 def test_and_the_way_back_leads_to_where_it_began(walk: Walk) -> None:

@@ -304,12 +304,28 @@ def test_r1_holds_from_the_old_products_on(world):
     assert found(world) == []
 
 
+def switched(world):
+    """All six steps are done, and not by the journal's word alone."""
+    world.steps_done(*ALL_STEPS)
+    world.routes = {pool: dict.fromkeys(table, "target") for pool, table in world.routes.items()}
+    for server in world.federation["dns"]["authoritative"]:
+        world.srv[server, "corp.example"] = (3, ["10 10 5269 edge1.corp.example."])
+
+
 def test_after_the_switch_late_users_may_move(world):
     legacy_product(world)
     microsoft(world)
     silent_gateway(world)
-    world.steps_done(*ALL_STEPS)
+    switched(world)
     assert found(world) == []
+
+
+def test_but_not_away_from_partners_who_still_come_through_a_gateway_that_would_not_serve_them(world):
+    switched(world)
+    world.routes["pool-target"]["unlisted.example"] = "legacy"
+    assert found(world) == []
+    legacy_product(world)
+    assert found(world) == ["migration-r1-left"]
 
 
 def test_in_coexistence_only_our_own_domains_take_part(world):
@@ -377,7 +393,7 @@ def test_a_rehearsal_leaves_every_other_domain_where_it_is(world):
 
 
 def test_every_code_of_a_guard_has_a_case_here():
-    only_at_their_step = {"migration-order", "migration-ttl", "migration-certificate-public"}
+    only_at_their_step = {"migration-order", "migration-ttl", "migration-certificate-public", "migration-r1-left"}
     elsewhere = set(ELSEWHERE)
     assert set(guards.all_codes()) - elsewhere == {code for code, _breaks, _step in CASES} | only_at_their_step
 

@@ -113,7 +113,12 @@ class CallbackModule(Default):
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         """Note it; show it only when asked to: its result says enough."""
-        steps_file.write("task_started", play=self._play.get_name().strip(), task=task.get_name().strip())
+        steps_file.write(
+            "task_started",
+            play=self._play.get_name().strip(),
+            task=task.get_name().strip(),
+            action=task.action.rpartition(".")[2],
+        )
         if self._display.verbosity:
             super().v2_playbook_on_task_start(task, is_conditional)
 

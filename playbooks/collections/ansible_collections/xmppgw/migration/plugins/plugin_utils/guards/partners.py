@@ -15,6 +15,8 @@ class Partners:
 
     configured: list = field(default_factory=list)
     """Partners in the configuration that stands on our edges and front ends."""
+    at_legacy: list = field(default_factory=list)
+    """Domains, listed or not, that some platform's table routes through the legacy gateway."""
     no_restart: str = ""
     """Why the legacy proxy cannot be restarted by a script though the document wants that, or nothing."""
 
@@ -24,6 +26,14 @@ def read(picture):
     federation = picture.environment.federation
     return Partners(
         configured=picture.gateways.configured_partners(),
+        at_legacy=sorted(
+            {
+                domain
+                for table in picture.platforms.tables("route").values()
+                for domain, route in table.items()
+                if route != "target"
+            }
+        ),
         no_restart=_no_restart(federation),
     )
 

@@ -119,6 +119,23 @@ def moved_users_stay_served(situation):
     ]
 
 
+@guard("migration-r1-left", accepted_as="moved users and these partners do not reach each other")
+def moved_users_lose_whom_the_legacy_gateway_keeps(situation):
+    """R1 again: after step 6 users may move at any time, but for whoever still comes through the legacy gateway."""
+    users, left = situation.users, situation.partners.at_legacy
+    if situation.step != 3 or situation.done < 6 or users.legacy_serves_moved or not users.legacy or not left:
+        return []
+    return [
+        Refusal(
+            "migration-r1-left",
+            f"From {users.products} the legacy gateway does not serve a moved user, and some partners still use it.",
+            f"{some(left)}; {len(users.legacy)} users to move",
+            "Have them switched first (xmppgw partner letter DOMAIN; partner.yml -e do=switch), or take the routes of "
+            "domains away that nobody writes to.",
+        )
+    ]
+
+
 @guard("migration-r3")
 def all_users_moved_first(situation):
     """R3: policies, certificates, partners and DNS come only after the last user has moved."""
