@@ -87,7 +87,8 @@ def test_with_wait_nobodys_stream_is_closed_and_who_connects_again_is_switched(l
     assert all(item["route"] == ["legacy"] for domain, item in found.items() if domain != FIRST)
 
 
-def test_the_proxy_is_restarted_once_for_all_that_are_switched(lab: Walk) -> None:
+def test_the_proxy_is_restarted_once_for_all_that_are_switched(lab: Walk, path: Path) -> None:
+    write(path, {"provider": "powershell", "quiet_minute": "02:00"})
     lab.lab.run("legacy1", "mkdir", "-p", "/root/C:/xmppgw")
     lab.lab.put("legacy1", "/usr/bin/powershell.exe", STAND_IN)
     lab.lab.run("legacy1", "chmod", "755", "/usr/bin/powershell.exe")
