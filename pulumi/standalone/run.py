@@ -125,7 +125,7 @@ def up(where: Where, *, preview: bool = False, refresh: bool | None = None) -> R
     """Make the stack what the program says (or say what would be done)."""
     started = time.monotonic()
     config = projects.load_config(projects.load_project(where.program), where.stack, where.config)
-    with _deployment(where, preview=preview) as (project, engine, server):
+    with _program() as program, _deployment(where, preview=preview) as (project, engine, server):
         order = {
             "directory": str(project.directory.resolve()),
             "main": str(project.directory.resolve() / "__main__.py"),
@@ -138,7 +138,7 @@ def up(where: Where, *, preview: bool = False, refresh: bool | None = None) -> R
         }
         if project.always_refresh if refresh is None else refresh:
             engine.refresh()
-        status = 1 if engine.errors else _run_program(order, engine)
+        status = 1 if engine.errors else _run(program, order, engine)
         if status == 0 and not engine.errors:
             engine.delete_unwanted()
         if status != 0 and not engine.errors:
@@ -146,11 +146,20 @@ def up(where: Where, *, preview: bool = False, refresh: bool | None = None) -> R
         return _result(engine, started)
 
 
-def _run_program(order: dict[str, object], engine: Engine) -> int:
+@contextmanager
+def _program() -> Iterator[subprocess.Popen[bytes]]:
+    """The process that waits to be told what to run: it loads the SDK while the engine looks at what there is."""
     # setpriv: a killed engine must not leave the program behind, which would wait for it.
     command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "standalone.program"]
     home = Path(__file__).resolve().parents[1]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=home, start_new_session=True)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=home, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _run(process: subprocess.Popen[bytes], order: dict[str, object], engine: Engine) -> int:
     try:
         process.communicate(json.dumps(order).encode())
     except KeyboardInterrupt:
