@@ -251,6 +251,10 @@ class FrontEnd:
                 "enable_federation_access": gateway.settings.access_policy.everyone.enable_federation_access,
                 "enable_xmpp_access": gateway.settings.access_policy.everyone.enable_xmpp_access,
             },
+            "policies": {
+                "sites": len(gateway.settings.access_policy.sites),
+                "users": len(gateway.settings.access_policy.users),
+            },
         }
 
     async def _backup_command(self, request: Request) -> dict[str, Json]:

@@ -243,7 +243,9 @@ def facts_in_force(wanted, stage):
     facts = {"partners": len(settings["partners"])}
     if wanted["kind"] == "edge":
         return {**facts, "federation_enabled": settings["federation_enabled"]}
-    return {**facts, "access_policy": settings["access_policy"]["global"]}
+    policies = settings["access_policy"]
+    scoped = {scope: len(policies.get(scope, {})) for scope in ("sites", "users")}
+    return {**facts, "access_policy": policies["global"], "policies": scoped}
 
 
 def what_to_read(wanted):
