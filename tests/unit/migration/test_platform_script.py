@@ -107,3 +107,9 @@ def test_an_answer_that_is_none_is_refused(run):
     done, _folder = run(question=True, said="tomorrow")
     assert done.returncode != 0
     assert "did not say when it may run" in done.stdout
+
+
+def test_without_a_folder_it_is_the_documented_one(run):
+    """Ansible fills in a module's defaults, not an action's."""
+    done, _ = run(directory=None)
+    assert "C:/xmppgw/homing-0-pilot.ps1" in done.stdout + done.stderr

@@ -6,6 +6,7 @@ import re
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
+FOLDER = "C:/xmppgw"
 TAIL = 3000
 """Characters of the script's output that are returned; the rest is for the host's own eyes."""
 
@@ -20,7 +21,7 @@ class ActionModule(MigrationAction):
         if self.checking:
             return {"changed": False, "said": ""}
         name = str(args["file"]).rpartition("/")[2]
-        remote = f"{str(args['directory']).rstrip('/')}/{name}"
+        remote = f"{str(args.get('directory') or FOLDER).rstrip('/')}/{name}"
         self._connection.put_file(str(args["file"]), remote)
         question = bool(args.get("question"))
         words = " ".join(["-When"] if question else ["-Apply", *(["-Undo"] if args.get("undo") else [])])
