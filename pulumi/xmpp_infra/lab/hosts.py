@@ -33,12 +33,9 @@ def content(config: StackConfig, host: str) -> HostContent:
         rules = FileSpec(firewall_rules.BASE, mode=0o755)
         return own.merged_with(HostContent({"/etc/nftables.conf": rules}, units=("nftables.service",)))
     own = own.merged_with(servers.content(host, legacy_serves_all=config.legacy_gateway == "both"))
-    groups = set(config.hosts[host].groups)
-    if "authorities" in groups:
+    if "authorities" in config.hosts[host].groups:
         own = own.merged_with(acme.content(config, host))
-    if groups & {"edges", "front_ends"}:
-        own = own.merged_with(servers.GATEWAY_HOST)
-    return own.merged_with(people.content()) if "people" in groups else own
+    return own.merged_with(people.content()) if "people" in config.hosts[host].groups else own
 
 
 def _common_files(config: StackConfig, host: str) -> dict[str, FileSpec]:

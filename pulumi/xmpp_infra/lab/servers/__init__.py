@@ -6,24 +6,19 @@ Nothing here starts, writes or reads anything on a host, and no secret's value p
 
 from __future__ import annotations
 
-from xmpp_infra.lab.content import FileSpec, HostContent
+from xmpp_infra.lab.content import HostContent
 
 from .dns import primary, secondary
 from .legacy import gateway
 from .partners import crowded_host, ejabberd_partner, prosody_host
 from .pools import pool
-from .site import AHEAD, LAB, Site
+from .site import LAB, Site
 from .user_agents import user_agents
 
-__all__ = ["GATEWAY_HOST", "HOSTS", "LAB", "Site", "content"]
+__all__ = ["HOSTS", "LAB", "Site", "content"]
 
 HOSTS = ("dns1", "dns2", "legacy1", "partner1", "partner2", "partner3", "pool-legacy", "pool-target", "users")
 """The hosts that have content of this package."""
-
-GATEWAY_HOST = HostContent(
-    {"/usr/local/lib/systemd/system/xmppgw-.service.d/ahead.conf": FileSpec(f"[Service]\n{AHEAD}")}
-)
-"""What a host has that the gateway will be installed on: in the lab its operator works on the same machine."""
 
 
 def content(host: str, site: Site = LAB, *, legacy_serves_all: bool = True) -> HostContent:
