@@ -84,6 +84,15 @@ def organisation(standing: Organisation, config: dict[str, Any]) -> Iterator[Org
     standing.configure("azure-prod", config)
 
 
+def refused(organisation: Organisation, verb: str, *options: str) -> str:
+    """Run a verb that must end without having changed anything; what it said."""
+    before = organisation.names()
+    outcome = organisation.run(verb, "azure-prod", *options)
+    assert outcome.status != 0, outcome.said
+    assert organisation.names() == before
+    return outcome.said
+
+
 def test_a_service_record_that_stands_is_taken_over_and_not_written(organisation: Organisation) -> None:
     papers = [json.loads(path.read_text()) for path in organisation.cloud.glob("*.json")]
     (standing,) = [paper["inputs"] for paper in papers if paper["id"] == ADOPTED]
@@ -111,14 +120,11 @@ def test_a_second_up_of_the_stack_for_development_changes_nothing_either(organis
 def test_a_configuration_that_cannot_be_is_one_message_and_changes_nothing(
     organisation: Organisation, config: dict[str, Any]
 ) -> None:
-    before = organisation.names()
     network = config["xmppgw:azure"]["network"]
     organisation.configure("azure-prod", with_azure(config, network={**network, "database": "10.61.2.0/28"}))
-    refused = organisation.run("up", "azure-prod", "--skip-preview")
-    assert refused.status != 0
-    assert "database: 10.61.2.0/28 does not fit into the network 10.60.0.0/21" in refused.said
-    assert "Traceback" not in refused.said
-    assert organisation.names() == before
+    said = refused(organisation, "up", "--skip-preview")
+    assert "database: 10.61.2.0/28 does not fit into the network 10.60.0.0/21" in said
+    assert "Traceback" not in said
 
 
 def test_the_policy_pack_stops_what_violates_it(organisation: Organisation) -> None:
@@ -149,34 +155,25 @@ def test_growing_by_an_edge_creates_and_replaces_nothing(
 
 
 def test_what_is_protected_is_not_removed_and_is_named(organisation: Organisation, tmp_path: Path) -> None:
-    before = organisation.names()
     smaller = document()
     smaller["federation"]["edges"].pop()
     organisation.configure("azure-prod", with_document(example("azure-prod"), smaller, tmp_path))
-    refused = organisation.run("up", "azure-prod")
-    assert refused.status != 0
+    said = refused(organisation, "up")
     for protected in ("PublicIPAddress::edge2-ipv4", f"dns:DnssecConfig::{OURS}", "Database::database"):
-        assert protected in refused.said
-    assert "cannot be deleted" in refused.said
-    assert "pulumi state unprotect" in refused.said
-    assert organisation.names() == before
+        assert protected in said
+    assert "cannot be deleted" in said
+    assert "pulumi state unprotect" in said
 
 
 def test_an_address_that_partners_know_is_not_replaced(organisation: Organisation, config: dict[str, Any]) -> None:
     machines = config["xmppgw:azure"]["edges"]
     organisation.configure("azure-prod", with_azure(config, edges={**machines, "zones": ["1", "2"]}))
-    before = organisation.names()
-    refused = organisation.run("up", "azure-prod")
-    assert refused.status != 0
-    assert "PublicIPAddress::edge1-ipv4" in refused.said
-    assert "marked for protection" in refused.said
-    assert organisation.names() == before
+    said = refused(organisation, "up")
+    assert "PublicIPAddress::edge1-ipv4" in said
+    assert "marked for protection" in said
 
 
 def test_destroying_is_refused_before_anything_is_gone(organisation: Organisation) -> None:
-    before = organisation.names()
-    refused = organisation.run("destroy", "azure-prod")
-    assert refused.status != 0
-    assert "PublicIPAddress::edge1-ipv4" in refused.said
-    assert "pulumi state unprotect" in refused.said
-    assert organisation.names() == before
+    said = refused(organisation, "destroy")
+    assert "PublicIPAddress::edge1-ipv4" in said
+    assert "pulumi state unprotect" in said

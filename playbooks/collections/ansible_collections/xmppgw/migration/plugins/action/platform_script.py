@@ -7,6 +7,7 @@ import re
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 FOLDER = "C:/xmppgw"
+"""Where scripts are put if a task says nothing: Ansible fills in defaults for modules only."""
 TAIL = 3000
 """Characters of the script's output that are returned; the rest is for the host's own eyes."""
 
