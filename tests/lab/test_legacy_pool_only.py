@@ -73,7 +73,7 @@ def test_a_pilot_who_is_moved_first_shows_why(lab: Walk) -> None:
     assert moved.returncode == 0, moved.stdout[-4000:]
     assert {user for user, home in homes(lab).items() if home == "pool-target"} == {PILOT}
     probe = ["-m", "xmppgw.probe", "around", "--lab", str(lab.lab.directory), "--output", str(lab.output / "pilot")]
-    seen = lab.run(str(ROOT / ".venv/bin/python"), *probe, "--", "true")
+    seen = lab.run(str(ROOT / ".venv/bin/python"), *probe, "--patience", "30", "--", "true")
     assert seen.returncode == 3, seen.stdout
     silent = seen.stdout.partition("nothing arrives for ")[2]
     assert f"{PILOT}/" in silent

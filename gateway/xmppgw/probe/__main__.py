@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
     around.add_argument("--document", default=document)
     around.add_argument("--limit", type=int, default=50_000, help="most messages per pair and direction")
     around.add_argument("--seconds", type=float, default=7200.0, help="longest time that people chat")
+    patience = "longest time until everybody gets through and the command starts"
+    around.add_argument("--patience", type=float, default=runner.PATIENCE_S, help=patience)
     around.add_argument("command", nargs="+", help="the command, after --")
     again = verbs.add_parser("report", help="make report.html and report.md anew from report.json")
     again.add_argument("--output", default="out/lab")
@@ -40,6 +42,7 @@ def main(arguments: list[str]) -> int:
         document=Path(typed.document),
         limit=typed.limit,
         seconds=typed.seconds,
+        patience=typed.patience,
     )
     return runner.around(options)
 

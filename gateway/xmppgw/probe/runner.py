@@ -37,8 +37,9 @@ from xmppgw.probe.people import Evidence, People, RunStatus, Status
 from xmppgw.probe.settling import QUIET_S, expected_gateway, expected_of, rest
 from xmppgw.probe.steps import Course, read_course
 
-FLOWING_WAIT_S = 60.0
-"""For everybody to log in and every pair to get a message through before the command starts."""
+PATIENCE_S = 330.0
+"""An ejabberd whose first connection failed pauses for up to 300 s (its s2s_max_retry_delay) before the next one."""
+STILL_SILENT_EVERY_S = 30.0
 SETTLE_WAIT_S = 90.0
 """For the traffic to come to rest after the command; the quiet time itself is 10 s of it."""
 STRAGGLER_WAIT_S = 30.0
@@ -58,6 +59,8 @@ class Options:
     document: Path
     limit: int
     seconds: float
+    patience: float
+    """Seconds for everybody to log in and every pair to get a message through before the command starts."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class _Probe:
 
     def _wait_until_flowing(self) -> None:
         _say("people log in and start to chat")
-        deadline = time.monotonic() + FLOWING_WAIT_S
+        began = told = time.monotonic()
         while True:
             status = self._people.status()
             silent = _not_flowing(status)
@@ -178,12 +181,17 @@ class _Probe:
                 return
             if self._signals.received:
                 raise LabError("interrupted before the command was started")
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > told + STILL_SILENT_EVERY_S:
+                told = now
+                _say(f"{_live_line(status, None, self._gateways)} - nothing arrives yet for {', '.join(silent)}")
+            if now > began + self._options.patience:
                 missing = sorted(set(status.expected) - set(status.online))
                 why = f"not logged in: {', '.join(missing)}; " if missing else ""
+                late = f"after {self._options.patience:.0f} s"
                 raise LabError(
-                    f"{why}nothing arrives for {', '.join(silent)} after {FLOWING_WAIT_S:.0f} s, so the command was "
-                    f"not started. Look at `journalctl` of the hosts on the way (users, pools, legacy1, partners)."
+                    f"{why}nothing arrives for {', '.join(silent)} {late}, so the command was not started. Look "
+                    "at `journalctl` of the hosts on the way (users, pools, legacy1, partners)."
                 )
             time.sleep(0.5)
 

@@ -23,7 +23,6 @@ DOCUMENT = Path(__file__).parents[3] / "inventories/lab/group_vars/all/federatio
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is not there at once will not come; looking has tests of its own."""
-    monkeypatch.setattr(runner, "FLOWING_WAIT_S", 0.0)
     monkeypatch.setattr(runner, "SETTLE_WAIT_S", 0.0)
     monkeypatch.setattr(looking, "look", lambda *_: (Observation((), (), ()), []))
 
@@ -38,6 +37,7 @@ def around(paper: Paper, script: str = "pass", *, command: tuple[str, ...] = ())
         document=DOCUMENT,
         limit=50,
         seconds=60.0,
+        patience=0.0,
     )
     return runner.around(options)
 
