@@ -23,8 +23,7 @@ lab: ## a fresh lab, migrated under live two-way traffic, and a report of it in 
 
 test: ## the whole suite, the lab's included (at most 25 minutes)
 	@.ci/setup --for test
-	@$(MAKE) lint
-	@.ci/alone $(python) -m pytest -m 'not slow' $(PYTEST)
+	@.ci/test $(PYTEST)
 
 check: ## what needs no root and no lab (less than 3 minutes)
 	@.ci/setup --for check
