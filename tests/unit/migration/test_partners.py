@@ -219,6 +219,12 @@ def test_silence_is_told_apart_from_disappearance():
     assert "opened none" in switching.arrival(inbound=0, closed=0, left=[], seconds=6)["reason"]
 
 
+def test_where_nothing_closes_streams_none_is_said_to_have_been_closed():
+    verdict = switching.arrival(inbound=0, closed=None, left=[], seconds=60)
+    assert verdict["state"] == "static?"
+    assert "once that has ended" in verdict["reason"]
+
+
 def test_nothing_is_decided_by_absence_while_there_is_time_left():
     assert switching.arrival(inbound=0, closed=2, left=[], seconds=3, over=False) == {"state": "", "reason": ""}
     assert switching.arrival(inbound=0, closed=0, left=["a b"], seconds=1, over=False)["state"] == "static?"

@@ -15,7 +15,7 @@ class ActionModule(MigrationAction):
         answers = [result.get("answer") or {} for result in args["edges"]]
         verdict = switching.arrival(
             inbound=sum(len(readiness.inbound_streams(answer, args["domains"])) for answer in answers),
-            closed=int(args["closed"]),
+            closed=int(args["closed"]) if "closed" in args else None,
             left=list(args["left"]),
             seconds=round(float(args.get("seconds") or 0)),
             over=float(args.get("seconds") or 0) >= float(args.get("limit") or 0),

@@ -19,9 +19,8 @@ options:
     elements: dict
     required: true
   closed:
-    description: How many inbound streams the legacy gateway closed.
+    description: How many inbound streams the legacy gateway closed; left out where nothing closes them.
     type: int
-    required: true
   left:
     description: Pairs that have an inbound stream at the legacy gateway now.
     type: list
