@@ -142,8 +142,17 @@ def scoped(two: Walk, document: Path) -> Iterator[None]:
         assert done.returncode == 0, done.stdout[-6000:]
 
 
-def test_policies_of_every_scope_bite_in_both_directions(two: Walk, scoped: None) -> None:
-    """Global open, a site's closed, one user's closed, and a user's open within the closed site."""
+def explained(two: Walk, document: Path, user: str) -> dict:
+    """What `xmppgw policy explain` says of one user."""
+    words = ["policy", "explain", user, "--document", str(document), "--format", "json"]
+    said = two.run(str(ROOT / ".venv/bin/xmppgw"), *words)
+    found: dict = json.loads(said.stdout)
+    assert said.returncode == (not found["allowed"]), said.stderr
+    return found
+
+
+def test_policies_of_every_scope_bite_in_both_directions(two: Walk, scoped: None, document: Path) -> None:
+    """Global open, a site's closed, one user's closed, and a user's open within the closed site; explained as done."""
     bring(two.lab)
     with conversation(two.lab, sorted(PAIRS.items()), count=1) as seen:
         pass
@@ -151,11 +160,14 @@ def test_policies_of_every_scope_bite_in_both_directions(two: Walk, scoped: None
     for user, partner in PAIRS.items():
         out, back = f"{user} to {partner} 0", f"{partner} to {user} 0"
         status = seen.answers[out][0]
+        said = explained(two, document, user)
+        assert said["allowed"] == (user not in WHY), said
         if user not in WHY:
             assert status < 300, f"{user}: {seen.answers[out]}"
             assert back not in seen.errors
             continue
         assert status == 403, f"{user}: {seen.answers[out]}"
+        assert WHY[user][0] in said["decided_by"]
         told = " ".join(seen.reasons[out])
         assert all(word in told for word in WHY[user]), f"{user} is not told why: {told!r}"
         assert seen.errors[back] == "forbidden"
