@@ -26,6 +26,7 @@ from lab_provider.kinds import Kind, Made, Properties, ResourceError
 
 ANSWER_SECONDS = 2.0  # one question; the server is three links away
 ZONE_SECONDS = 20.0  # until a freshly booted server has loaded its zones and the secondary has transferred them
+POLL_SECONDS = 0.1
 Result = TypeVar("Result")
 
 
@@ -44,6 +45,7 @@ class RecordSetInputs(msgspec.Struct, forbid_unknown_fields=True):
     zone_id: str
     zone: str
     primary: str
+    authoritative: list[str]
     name: str
     type: str
     ttl: int
@@ -74,7 +76,7 @@ class Zone(Kind[ZoneInputs]):
                     seen = str(problem) or type(problem).__name__
                 if time.monotonic() > limit:
                     raise ResourceError(f"{server} does not serve {inputs.zone} after {ZONE_SECONDS:.0f} s: {seen}")
-                time.sleep(0.1)
+                time.sleep(POLL_SECONDS)
         identity = f"{inputs.zone}@{inputs.servers_identity}"
         return Made(identity, {})
 
@@ -100,25 +102,34 @@ class RecordSet(Kind[RecordSetInputs]):
     replaced_by = frozenset({"zone_id", "zone", "primary", "name", "type"})
 
     def create(self, name: str, inputs: RecordSetInputs) -> Made:
-        """Put the RRset in place of whatever stands there, then read it back from the primary."""
+        """Put the RRset in place of whatever stands there, then read it back from every authoritative server.
+
+        Whoever asks a secondary too early is told that there is none, and resolvers remember that.
+        """
         update = self._update(inputs)
         owner = dns.name.from_text(inputs.name)
         update.replace(owner, inputs.ttl, inputs.type, *inputs.records)
         self._send(update, inputs)
-        seen = self._query(inputs)
         wanted = dns.rrset.from_text_list(inputs.name, inputs.ttl, "IN", inputs.type, inputs.records)
-        if seen is None or set(seen) != set(wanted):
-            raise ResourceError(f"{inputs.primary} took the update of {inputs.name} {inputs.type} but answers {seen}")
+        limit = time.monotonic() + ZONE_SECONDS
+        for server in (inputs.primary, *inputs.authoritative):
+            while (seen := self._query(inputs, server)) is None or set(seen) != set(wanted):
+                if server == inputs.primary or time.monotonic() > limit:
+                    told = f"{inputs.primary} took the update of {inputs.name} {inputs.type}"
+                    raise ResourceError(f"{told} but {server} answers {seen}")
+                time.sleep(POLL_SECONDS)
         return Made(f"{inputs.name}/{inputs.type}@{inputs.zone_id.partition('@')[2]}", {})
 
     def update(self, identity: str, old: RecordSetInputs, new: RecordSetInputs) -> Made:
-        """As creating: the whole RRset is replaced by one message."""
+        """As creating: the whole RRset is replaced by one message. Without other records nothing is written."""
+        if (new.ttl, new.records) == (old.ttl, old.records):
+            return Made(identity, {})
         return self.create(identity, new)
 
     def read(self, identity: str, inputs: RecordSetInputs, outputs: Properties) -> Properties | None:
         """Gone when the primary answers that there is none; a primary that does not answer changes nothing."""
         try:
-            seen = self._query(inputs, seconds=0.5)
+            seen = self._query(inputs, inputs.primary, seconds=0.5)
         except (OSError, dns.exception.DNSException, namespace.NamespaceError, ResourceError):
             return outputs
         return outputs if seen is not None else None
@@ -143,12 +154,12 @@ class RecordSet(Kind[RecordSetInputs]):
             code = dns.rcode.to_text(answer.rcode())
             raise ResourceError(f"{inputs.primary} refused the update of {inputs.name} {inputs.type}: {code}")
 
-    def _query(self, inputs: RecordSetInputs, seconds: float = ANSWER_SECONDS) -> dns.rrset.RRset | None:
+    def _query(self, inputs: RecordSetInputs, server: str, seconds: float = ANSWER_SECONDS) -> dns.rrset.RRset | None:
         question = dns.message.make_query(inputs.name, inputs.type)
-        answer = _inside(self, lambda: dns.query.udp(question, inputs.primary, timeout=seconds))
+        answer = _inside(self, lambda: dns.query.udp(question, server, timeout=seconds))
         # SERVFAIL and REFUSED say nothing about the RRset; taking them for absence would write the first SRV again.
         if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            raise ResourceError(f"{inputs.primary} answers {dns.rcode.to_text(answer.rcode())} to {inputs.name}")
+            raise ResourceError(f"{server} answers {dns.rcode.to_text(answer.rcode())} to {inputs.name}")
         owner, kind = dns.name.from_text(inputs.name), dns.rdatatype.from_text(inputs.type)
         return answer.get_rrset(answer.answer, owner, dns.rdataclass.IN, kind)
 

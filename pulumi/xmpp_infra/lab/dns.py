@@ -55,12 +55,13 @@ class LabDns(pulumi.ComponentResource):
         super().__init__("xmppgw:lab:Dns", name, None, opts)
         server = hosts[dns.server]
         servers = [host for name, host in hosts.items() if "dns_servers" in config.hosts[name].groups]
+        authoritative = [str(address) for address in dns.authoritative]
         for zone_name, rows in record_sets(config, dns).items():
             zone = Zone(
                 zone_name,
                 zone=zone_name,
                 primary=str(dns.primary),
-                authoritative=[str(address) for address in dns.authoritative],
+                authoritative=authoritative,
                 servers_identity=server.host_key,
                 opts=ResourceOptions(parent=self, depends_on=[*servers, firewall.rules], deleted_with=server),
             )
@@ -70,6 +71,7 @@ class LabDns(pulumi.ComponentResource):
                     zone=zone,
                     zone_name=zone_name,
                     primary=str(dns.primary),
+                    authoritative=authoritative,
                     owner=f"{row.name}.",
                     record_type=row.type,
                     ttl=row.ttl,
