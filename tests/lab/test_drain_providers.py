@@ -23,8 +23,8 @@ PHASES = "/var/lib/xmppgw-edge/phases.json"
 STAND_IN = """#!/bin/sh
 echo "$*" >> /root/powershell.log
 case "$*" in
-    *-When*) echo 'seconds   0' ;;
-    *-Apply*) systemctl restart prosody && echo 'done      restart' ;;
+    *-When*) printf 'seconds   0\\r\\n' ;;
+    *-Apply*) systemctl restart prosody && printf 'done      restart\\r\\n' ;;
 esac
 """
 

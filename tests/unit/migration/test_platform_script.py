@@ -1,4 +1,7 @@
-"""A runbook's script on a management host: copied, run with -Apply, its failure shown. A shim stands in for Windows."""
+"""A runbook's script on a management host: copied, run with -Apply, its failure shown.
+
+A shim stands in for Windows, CR LF included.
+"""
 
 import json
 import os
@@ -14,8 +17,8 @@ printf '%s\\n' "$@" > "{folder}/arguments"
 words="$*"
 while [ $# -gt 0 ]; do [ "$1" = -File ] && cat "$2" > "{folder}/script"; shift; done
 case "$words" in
-    *-When*) echo '{said}' ;;
-    *) echo 'done      move alice' ;;
+    *-When*) printf '%s\\r\\n' '{said}' 'and more' ;;
+    *) printf '%s\\r\\n' 'done      move alice' 'and more' ;;
 esac
 exit {status}
 """
@@ -83,7 +86,7 @@ def test_a_script_is_copied_as_it_is_and_run_with_apply(run):
     assert words[-4:] == ["-Apply", "-Undo", "-Partner", "partner1.example"]
     assert words[words.index("-File") + 1] == str(folder / "remote" / "homing-0-pilot.ps1")
     ran = json.loads((folder / "ran").read_text())
-    assert (ran["changed"], ran["said"]) == (True, "done      move alice")
+    assert (ran["changed"], ran["said"]) == (True, "done      move alice\nand more")
 
 
 def test_a_script_that_fails_stops_the_run_with_what_it_said(run):

@@ -31,7 +31,8 @@ class ActionModule(MigrationAction):
         result = self._low_level_execute_command(
             f"powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -File {remote} {words}"
         )
-        said = f"{result.get('stdout') or ''}{result.get('stderr') or ''}".strip()[-TAIL:]
+        # Windows ends lines with CR LF, and so does any terminal.
+        said = "\n".join(f"{result.get('stdout') or ''}{result.get('stderr') or ''}".strip().splitlines())[-TAIL:]
         if result.get("rc"):
             return {
                 "failed": True,
