@@ -150,6 +150,9 @@ def test_a_user_who_was_moved_by_somebody_else_is_named_until_he_is_back(beside:
         assert done.returncode != 0
         assert "[migration-coexist-user]" in done.stdout
         assert "bob" in done.stdout
+        one = beside.playbook("partner.yml", "do=switch", "partner=partner1.example")
+        assert one.returncode == 2
+        assert "[migration-coexist-user]" in one.stdout
     finally:
         for pool in ("pool-legacy", "pool-target"):
             beside.lab.rpc(pool, "htable.sets", "homing", "bob", "pool-legacy")

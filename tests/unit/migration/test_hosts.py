@@ -331,6 +331,16 @@ def test_a_stream_that_is_not_authenticated_is_not_an_arrival():
     assert readiness.EXPECTATIONS["no_inbound"](pending, ["partner1.example"])
 
 
+def test_queues_are_empty_for_one_partner_or_for_all():
+    answer = {"ok": True, "queues": {"partner1.example": 0, "partner2.example": 3}}
+    drained = readiness.EXPECTATIONS["drained"]
+    assert drained(answer, ["partner1.example", "chat.partner1.example"])
+    assert not drained(answer, ["partner2.example"])
+    assert not drained(answer, [])
+    assert drained({"ok": True, "queues": {"partner1.example": 0}}, [])
+    assert not drained({"ok": False}, ["partner1.example"])
+
+
 def test_a_connection_that_is_only_joined_to_legacy_is_no_arrival_either():
     joined = {"ok": True, "streams": [{**STREAM, "method": "spliced"}]}
     assert not readiness.EXPECTATIONS["inbound"](joined, ["partner1.example"])

@@ -6,6 +6,7 @@ import dataclasses
 
 from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    guards,
     plan_partners,
     run_facts,
     seen_partners,
@@ -31,6 +32,10 @@ class ActionModule(MigrationAction):
         """Choose and plan; raise PartnerRefusalError."""
         do, history = str(args["do"]), picture.history
         plan_partners.may(do, step_6_done=6 in history.done, decommissioned=history.decommissioned)
+        # No step is left to be judged here, but what holds as long as both gateways stand holds for this switch, too.
+        refusals = guards.judge_all(guards.situation_of(picture, 0, preflight=True), []) if do == "switch" else []
+        if refusals:
+            return {"failed": True, "code": refusals[0].code, "msg": guards.explain(refusals)}
         run = run_facts.of_no_step(picture, f"partner {do}")
         chosen = plan_partners.choose(
             run["partners"], partner=str(args.get("partner") or ""), group=str(args.get("group") or "")

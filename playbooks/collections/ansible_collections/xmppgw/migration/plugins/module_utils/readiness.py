@@ -50,9 +50,9 @@ def _platform_up(answer, _domains):
     return bool(answer.get("ok")) and (answer.get("sip") or {}).get("state") == "up"
 
 
-def _drained(answer, _domains):
+def _drained(answer, domains):
     queues = answer.get("queues") or {}
-    return bool(answer.get("ok")) and not any(queues.values())
+    return bool(answer.get("ok")) and not any(queues.get(domain) for domain in domains or queues)
 
 
 EXPECTATIONS = {

@@ -21,12 +21,13 @@ options:
     description: >-
       What the answer must show. C(ok) is a good answer, C(inbound) an inbound stream of O(domains) that ends here,
       C(no_inbound) none, C(no_spliced) no connection of theirs that is only joined to the legacy gateway,
-      C(links_up) every link connected, C(platform_up) the SIP platform connected, C(drained) nothing queued.
+      C(links_up) every link connected, C(platform_up) the SIP platform connected, C(drained) nothing queued for them or,
+      without O(domains), for anybody.
     type: str
     choices: [ok, inbound, no_inbound, no_spliced, links_up, platform_up, drained]
     default: ok
   domains:
-    description: Domains of the partner that C(inbound), C(no_inbound) and C(no_spliced) are about.
+    description: Domains of the partner that C(inbound), C(no_inbound), C(no_spliced) and C(drained) are about.
     type: list
     elements: str
     default: []
