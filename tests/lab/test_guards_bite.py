@@ -101,6 +101,36 @@ def test_what_is_accepted_passes_and_stands_on_the_plans_first_line(walk: Walk, 
     assert "announced" in first
 
 
+def set_in(document: dict, path: str, value: object) -> None:
+    """Set `a.b.0.c` below `federation`."""
+    *folders, last = path.split(".")
+    place = document["federation"]
+    for name in folders:
+        place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
+    place[last] = value
+
+
+SAME_NAME = dict.fromkeys(("access_fqdn", "web_conferencing_fqdn", "av_fqdn"), "edge1.corp.example")
+WRONG: dict[str, tuple[str, dict[str, object]]] = {
+    "ended-before-its-end": ("migration-legacy-gone", {"legacy.decommissioned": True}),
+    "our-edge-has-the-legacy-edges-name": ("migration-legacy-edge", {"legacy.edge": SAME_NAME}),
+    "nobody-may-use-xmpp": ("migration-nobody", {"access_policies.global.enable_xmpp_access": False}),
+    "no-proxy-to-restart": (
+        "migration-drain-provider",
+        {"legacy.product": "sfb2019", "drain": {"provider": "powershell", "quiet_minute": "02:00"}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "wrong"), WRONG.values(), ids=WRONG)
+def test_what_the_document_must_not_say_is_refused(
+    walk: Walk, document: dict, tmp_path: Path, code: str, wrong: dict[str, object]
+) -> None:
+    for path, value in wrong.items():
+        set_in(document, path, value)
+    assert_refused(planned(walk, document, tmp_path), code)
+
+
 def test_an_edge_without_an_address_is_nobodys_target(walk: Walk, document: dict, tmp_path: Path) -> None:
     document["federation"]["edges"][0]["fqdn"] = "edge9.corp.example"
     assert_refused(planned(walk, document, tmp_path), "migration-dns-address")
@@ -142,6 +172,40 @@ def stopped(walk: Walk, host: str, unit: str) -> Iterator[None]:
         walk.lab.run(host, "systemctl", "start", unit)
 
 
+def zone_change(walk: Walk, *changes: str) -> None:
+    """Somebody edits our zone on the primary."""
+    lines = [
+        "knotc zone-begin corp.example",
+        *(f"knotc {change}" for change in changes),
+        "knotc zone-commit corp.example",
+    ]
+    walk.lab.run("dns1", "sh", "-euc", "\n".join(lines))
+
+
+@contextmanager
+def published(walk: Walk, owner: str, record: str) -> Iterator[None]:
+    """While inside, the zone has a record that it must not have yet."""
+    zone_change(walk, f"zone-set corp.example {owner} 3 {record}")
+    try:
+        yield
+    finally:
+        zone_change(walk, f"zone-unset corp.example {owner} {record.split(maxsplit=1)[0]}")
+
+
+@contextmanager
+def lagging(walk: Walk) -> Iterator[None]:
+    """While inside, the secondary does not follow the primary, where the SRV record has another weight."""
+    srv = "_xmpp-server._tcp"
+    walk.lab.run("dns2", "knotc", "zone-freeze", "corp.example")
+    unset = f"zone-unset corp.example {srv} SRV"
+    zone_change(walk, unset, f"zone-set corp.example {srv} 15 SRV 10 11 5269 legacy1.corp.example.")
+    try:
+        yield
+    finally:
+        zone_change(walk, unset, f"zone-set corp.example {srv} 15 SRV 10 10 5269 legacy1.corp.example.")
+        walk.lab.run("dns2", "knotc", "zone-thaw", "corp.example")
+
+
 @contextmanager
 def state_file(walk: Walk, name: str, text: str) -> Iterator[None]:
     """While inside, the journal's host has this file in the migration's own folder."""
@@ -164,6 +228,12 @@ BREAKS: dict[str, tuple[str, Callable[[Walk], object]]] = {
     "a-user-lives-elsewhere": ("migration-r3", lambda walk: homed(walk, "dave", "branch-office")),
     "the-legacy-gateway-is-down": ("migration-legacy-silent", lambda walk: stopped(walk, "legacy1", "prosody")),
     "a-name-server-is-down": ("migration-unreachable", lambda walk: stopped(walk, "dns2", "knot")),
+    "a-name-server-lags": ("migration-dns-disagree", lagging),
+    "direct-tls-is-published": (
+        "migration-direct-tls",
+        lambda walk: published(walk, "_xmpps-server._tcp", "SRV 10 10 5270 legacy1.corp.example."),
+    ),
+    "edges-cannot-resolve": ("migration-resolver-silent", lambda walk: stopped(walk, "dns1", "unbound")),
     "the-journal-is-forged": (
         "migration-journal",
         lambda walk: state_file(walk, "journal.jsonl", journal_of_nobody()),

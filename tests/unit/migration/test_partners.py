@@ -336,6 +336,19 @@ def test_a_phase_that_an_edge_kept_from_another_time_is_put_back(world):
     assert [item["domain"] for item in facts["to_return"]] == [domain]
 
 
+def test_a_stream_that_outlived_its_phase_is_given_back_too(world):
+    """A run was killed between the phase and the close: the partner still speaks to an edge that is about to close."""
+    domain = world.federation["partners"][0]["domain"]
+    control = phases(world, "edge1", **{domain: "legacy"})
+    stream = {"remote": domain, "local": "corp.example", "direction": "in", "method": "external"}
+    control["streams"] = {"ok": True, "streams": [{**stream, "method": "spliced"}]}
+    facts = run_facts.facts(world.picture(), whole_plan.plan_of(world.picture()))
+    assert facts["to_return"] == [], "joined to the legacy gateway: that is where it belongs"
+    control["streams"]["streams"].append(stream)
+    facts = run_facts.facts(world.picture(), whole_plan.plan_of(world.picture()))
+    assert [item["domain"] for item in facts["to_return"]] == [domain]
+
+
 def test_who_is_seen_at_legacy_without_being_listed_is_named(world):
     domain = world.federation["partners"][0]["domain"]
     world.legacy_streams = [

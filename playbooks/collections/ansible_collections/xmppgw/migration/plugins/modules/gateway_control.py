@@ -21,8 +21,8 @@ options:
     description: >-
       What the answer must show. C(ok) is a good answer, C(inbound) an inbound stream of O(domains) that ends here,
       C(no_inbound) none, C(no_spliced) no connection of theirs that is only joined to the legacy gateway,
-      C(links_up) every link connected, C(platform_up) the SIP platform connected, C(drained) nothing queued for them or,
-      without O(domains), for anybody.
+      C(links_up) every link connected, C(platform_up) the SIP platform connected, C(drained) nothing queued for them
+      or, without O(domains), for anybody.
     type: str
     choices: [ok, inbound, no_inbound, no_spliced, links_up, platform_up, drained]
     default: ok

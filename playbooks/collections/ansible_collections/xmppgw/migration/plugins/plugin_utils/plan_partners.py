@@ -22,6 +22,8 @@ class Standing:
     """Edge to `legacy` or `gateway`; edges that do not answer are left out."""
     spliced: int = 0
     """Its connections that our edges join to the legacy gateway: its server follows DNS."""
+    inbound: int = 0
+    """Its streams that end at our edges. One that was opened before its phase went back to legacy stays open."""
     record: dict = field(default_factory=dict)
     """The latest `partner_switched` of the journal: state, reason, at, fingerprint."""
     held: str | None = None
@@ -49,7 +51,7 @@ class Standing:
     @property
     def touched(self):
         """Whether anything of it is at our side, so that rollback has something to give back."""
-        return "target" in self.routes.values() or "gateway" in self.phases.values()
+        return "target" in self.routes.values() or "gateway" in self.phases.values() or self.inbound > 0
 
 
 def stays(standing, fingerprint, *, retry=False):

@@ -40,6 +40,7 @@ def described(federation, partner):
 def standing(picture, partner):
     """Return the Standing of one partner of the document."""
     history, domain = picture.history, partner.domain
+    answers = [control_of(picture, edge, "streams") for edge in picture.environment.edges]
     phases = {}
     for edge in picture.environment.edges:
         phase = phase_at(control_of(picture, edge, "phases"), partner.domains)
@@ -52,10 +53,8 @@ def standing(picture, partner):
             if host in picture.environment.route_platforms
         },
         phases=phases,
-        spliced=sum(
-            len(readiness.spliced_streams(control_of(picture, edge, "streams"), partner.domains))
-            for edge in picture.environment.edges
-        ),
+        spliced=sum(len(readiness.spliced_streams(answer, partner.domains)) for answer in answers),
+        inbound=sum(len(readiness.inbound_streams(answer, partner.domains)) for answer in answers),
         record=history.switches.get(domain, {}),
         held=history.held.get(domain),
         proof=history.proofs.get(domain),
