@@ -443,15 +443,22 @@ def test_hosts_whose_disks_died_come_back_from_a_backup(migrated: Walk, once: No
             "edge1": ["/etc/xmppgw/dialback.secret", "/etc/xmppgw/tls/*.key", "/etc/xmppgw/ca/*.pem"],
         }.items()
     }
-    good(migrated, "backup.yml", keyed)
+    ca = migrated.lab.directory / "ca"
+    copies = {path.name: shutil.copytree(path, migrated.output / "authorities" / path.name) for path in ca.iterdir()}
+    authorities = json.dumps({"migration_authorities": {name: str(path) for name, path in copies.items()}})
+    good(migrated, "backup.yml", keyed, authorities)
     backup = max((migrated.output / "backup").iterdir())
     journal = events(migrated, "fe1")
 
+    # The controller's disk died, too: it has no authority any more that could sign for the link.
+    shutil.rmtree(copies["link"])
     dies(migrated, "fe1")
     refused = migrated.playbook("restore.yml", f"backup={backup}", keyed)
     assert refused.returncode == 2, said(refused)
     assert "take_over=edge1" in said(refused)
-    good(migrated, "restore.yml", f"backup={backup}", keyed, "take_over=edge1")
+    out = good(migrated, "restore.yml", f"backup={backup}", keyed, authorities, "take_over=edge1")
+    assert f"put back {copies['link'] / 'key.pem'}" in out
+    assert (copies["link"] / "key.pem").read_bytes() == (ca / "link" / "key.pem").read_bytes()
     assert migrated.lab.run("fe1", "test", "-s", "/var/lib/xmppgw-frontend/store.sqlite") == ""
     good(migrated, "migrate.yml")
     good(migrated, "verify.yml")

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils import backing_up
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import backup_folder
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import authority_keeping, backup_folder
 
 ME, MINE = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 
@@ -178,3 +178,56 @@ def test_a_short_passphrase_is_refused(tmp_path):
         backup_folder.passphrase(path)
     path.write_text('{"tsig/x": "y"}')
     assert backup_folder.passphrase(path) is None
+
+
+# Authorities
+
+
+PHRASE = "twelve characters and more"
+
+
+@pytest.fixture
+def authorities(tmp_path):
+    folders = {name: tmp_path / "ca" / name for name in ("link", "public")}
+    for name, folder in folders.items():
+        folder.mkdir(parents=True)
+        (folder / "ca.pem").write_text(f"certificate of {name}")
+        (folder / "key.pem").write_text(f"key of {name}")
+    (folders["link"] / ".lock").write_text("")
+    return folders
+
+
+def with_authorities(tmp_path, authorities, phrase=PHRASE):
+    entry = authority_keeping.keep(tmp_path / "backup", authorities, phrase)
+    manifest = {"hosts": {}, "made": "now", authority_keeping.NAME: entry}
+    backup_folder.write_manifest(tmp_path / "backup", manifest)
+    return backup_folder.read_manifest(tmp_path / "backup")
+
+
+def test_authorities_are_kept_encrypted_or_not_at_all(tmp_path, authorities):
+    assert with_authorities(tmp_path, authorities, phrase=None)[authority_keeping.NAME] is None
+    manifest = with_authorities(tmp_path, authorities)
+    archive = tmp_path / "backup" / manifest[authority_keeping.NAME]["archive"]
+    assert b"key of link" not in archive.read_bytes()
+    archive.write_bytes(archive.read_bytes() + b"x")
+    backup_folder.write_manifest(tmp_path / "backup", manifest)
+    with pytest.raises(backup_folder.BackupFolderError):
+        backup_folder.read_manifest(tmp_path / "backup")
+
+
+def test_a_controller_made_anew_gets_its_authorities_wherever_their_folders_are_now(tmp_path, authorities):
+    manifest = with_authorities(tmp_path, authorities)
+    elsewhere = {"link": tmp_path / "new" / "link", "public": authorities["public"]}
+    absent = authority_keeping.missing(tmp_path / "backup", manifest, elsewhere, PHRASE)
+    assert absent == {
+        elsewhere["link"] / "ca.pem": b"certificate of link",
+        elsewhere["link"] / "key.pem": b"key of link",
+    }
+    with pytest.raises(backup_folder.BackupFolderError):
+        authority_keeping.missing(tmp_path / "backup", manifest, elsewhere, "another one, long enough")
+
+
+def test_a_folder_in_which_anything_stands_is_left_alone(tmp_path, authorities):
+    manifest = with_authorities(tmp_path, authorities)
+    (authorities["link"] / "key.pem").unlink()
+    assert authority_keeping.missing(tmp_path / "backup", manifest, authorities, PHRASE) == {}

@@ -17,9 +17,10 @@ ALWAYS = (
     "/etc/xmppgw/tls/*.csr",
     wanted.DIALBACK_SECRET,
     f"{STATE_DIRECTORY}/journal.jsonl",
+    f"{STATE_DIRECTORY}/waves/*.json",
     "/var/lib/xmppgw-edge/phases.json",
 )
-"""Of every gateway host, where it is there. Keys of authorities are on no host, so none gets in."""
+"""Of every gateway host, where it is there."""
 ENCRYPTED_ONLY = ("/etc/xmppgw/tls/*.key",)
 """Private keys leave their host only into an encrypted archive."""
 

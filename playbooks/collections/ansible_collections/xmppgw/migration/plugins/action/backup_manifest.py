@@ -7,7 +7,8 @@ import json
 import time
 from pathlib import Path
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import backup_folder
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import authority_keeping, backup_folder
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 
@@ -28,9 +29,15 @@ class ActionModule(MigrationAction):
             "route": picture.platforms.tables("route"),
         }
         backup_folder.write(folder / "world.json", (json.dumps(seen, indent=2, sort_keys=True) + "\n").encode())
+        try:
+            phrase = backup_folder.passphrase(self.secrets_file(task_vars))
+        except backup_folder.BackupFolderError as problem:
+            raise PictureError(problem.code, str(problem)) from problem
+        authorities = dict(self.setting(task_vars, "migration_authorities"))
         backup_folder.write_manifest(
             folder,
             {
+                authority_keeping.NAME: authority_keeping.keep(folder, authorities, phrase),
                 "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "made_epoch": int(time.time()),
                 "step": picture.history.step,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from pathlib import Path
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import backup_folder
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import backup_folder, rrsets
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.environment import STATE_DIRECTORY
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
@@ -55,8 +56,27 @@ class ActionModule(MigrationAction):
             "changed": False,
             "hosts": hosts,
             "journal_stands": keeps_journal,
-            "say": f"Backup of {manifest['made']} ({age / 3600:.1f} h old), made after step {manifest['step']}{other}",
+            "say": "\n".join(
+                [
+                    f"Backup of {manifest['made']} ({age / 3600:.1f} h old), made after step {manifest['step']}{other}",
+                    *self.changed_records(folder, task_vars),
+                ]
+            ),
         }
+
+    def changed_records(self, folder, task_vars):
+        """Return in words where the SRV records are not those of the backup; they are migrate.yml's to change."""
+        try:
+            kept = json.loads((folder / "world.json").read_text(encoding="utf-8"))["srv"]
+            now = self.picture(task_vars).dns.rrsets
+        except (OSError, ValueError, KeyError, PictureError):
+            return ["The SRV records cannot be compared with those of the backup."]
+        return [
+            f"{domain}: since the backup {sentence} ({server})"
+            for domain in sorted(kept)
+            for server, rrset in sorted(now.get(domain, {}).items())
+            for sentence in rrsets.differences(kept[domain].get(server), rrset)
+        ]
 
     def journal_stands(self, around, task_vars):
         """Return True if the journal's authority or its copy has records."""

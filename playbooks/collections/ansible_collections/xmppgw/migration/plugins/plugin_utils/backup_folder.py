@@ -103,7 +103,10 @@ def read_manifest(folder):
         raise BackupFolderError(f"{path} is not the manifest of a backup: {type(error).__name__}: {error}") from error
     if manifest.get("schema") != SCHEMA:
         raise BackupFolderError(f"{path} has schema {manifest.get('schema')}; this version reads {SCHEMA}")
-    wrong = [name for name, digest, _entries in hosts.values() if _digest(Path(folder), name) != digest]
+    archives = [(name, digest) for name, digest, _entries in hosts.values()]
+    if manifest.get("authorities"):
+        archives.append((manifest["authorities"]["archive"], manifest["authorities"]["sha256"]))
+    wrong = [name for name, digest in archives if _digest(Path(folder), name) != digest]
     if wrong:
         raise BackupFolderError(f"{', '.join(sorted(wrong))} in {folder} is absent or not what the manifest says")
     return manifest
