@@ -56,7 +56,7 @@ class ActionModule(MigrationAction):
             "changed": False,
             "hosts": hosts,
             "journal_stands": keeps_journal,
-            "say": "\n".join(
+            "say": "\n  ".join(
                 [
                     f"Backup of {manifest['made']} ({age / 3600:.1f} h old), made after step {manifest['step']}{other}",
                     *self.changed_records(folder, task_vars),
