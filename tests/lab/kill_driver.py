@@ -4,7 +4,9 @@ Started by test_kill_points.py under the probe. A boundary is the beginning of t
 something outside the controller, as the callback writes them to $XMPPGW_STEPS_FILE: behind a task that only looks or
 decides, the world is as it was. Each boundary is used once; a run that meets no unused one goes on to its end.
 
-    python -m tests.lab.kill_driver --used FILE --most N [--seed S] [--parts] -- ansible-playbook ...
+    python -m tests.lab.kill_driver --used FILE --most N [--seed S] [--within PLAY]... [--parts] -- ansible-playbook ...
+
+With --seed one boundary in RARE is used, whichever run reaches it; with --within only those of plays that begin so.
 
 Without --parts the whole process group of the playbook is killed (SIGKILL). With --parts a daemon of the gateway is, or
 the plug of its host is pulled and the host booted again, while the playbook goes on; should it fail, it is run again.
@@ -15,9 +17,9 @@ Exit status: 0 when the playbook came to its end, 3 when N runs were killed, els
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -30,7 +32,8 @@ POLL = 0.02
 """Seconds between two looks at the steps file: a task takes ten times as long."""
 ENDED = "the playbook came to its end with status"
 RARE = 12
-"""With a seed, one boundary in so many is used."""
+"""With a seed, one boundary in so many is used. Which ones depends on nothing else, or early ones would be preferred:
+every run passes them again."""
 DECIDES = {
     *("set_fact", "include_role", "include_tasks", "import_role", "meta", "validate_argument_spec", "assert", "say"),
     *("step", "guard", "plan", "wave", "note_partner", "judge_arrival", "judge_proofs"),
@@ -62,22 +65,28 @@ Kill = Callable[[subprocess.Popen[bytes]], None]
 class Boundaries:
     """Which boundaries were used, and whether the next one is to be."""
 
-    def __init__(self, path: Path, seed: int | None, most: int) -> None:
-        self.path, self.left = path, most
+    def __init__(self, path: Path, seed: int | None, most: int, within: tuple[str, ...]) -> None:
+        self.path, self.left, self.seed, self.within = path, most, seed, within
         self.used: set[str] = set(json.loads(path.read_text())) if path.exists() else set()
-        self.chance = None if seed is None else random.Random(seed)
 
     def wants(self, boundary: str) -> bool:
         """Whether to kill here; notes it if so."""
         if boundary in self.used or not self.left:
             return False
-        if self.chance is not None and self.chance.randrange(RARE):
+        if not self.chosen(boundary):
             return False
         self.left -= 1
         self.used.add(boundary)
         self.path.write_text(json.dumps(sorted(self.used), indent=1) + "\n")
         print(f"killed behind: {boundary}", flush=True)
         return True
+
+    def chosen(self, boundary: str) -> bool:
+        """Whether the seed takes it."""
+        if self.within and not boundary.startswith(self.within):
+            return False
+        digest = hashlib.sha256(f"{self.seed} {boundary}".encode()).digest()
+        return self.seed is None or int.from_bytes(digest[:4]) % RARE == 0
 
 
 class Tasks:
@@ -166,11 +175,12 @@ def main() -> int:
     parser.add_argument("--used", type=Path, required=True)
     parser.add_argument("--most", type=int, required=True)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--within", action="append", default=[])
     parser.add_argument("--parts", action="store_true")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
     steps = Path(os.environ["XMPPGW_STEPS_FILE"])
-    boundaries = Boundaries(arguments.used, arguments.seed, arguments.most)
+    boundaries = Boundaries(arguments.used, arguments.seed, arguments.most, tuple(arguments.within))
     if arguments.parts:
         return with_parts(arguments.command, steps, boundaries)
     while boundaries.left:
