@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.security.world import FakePartner, World, eventually, world_of
 
+from xmppgw.edge.settings import decode_edge_settings
 from xmppgw.xmpp.stream import PeerPolicy
 
 NUMBER = 150
@@ -43,11 +44,11 @@ class Troubled:
 
 
 @pytest.fixture
-async def troubled(tmp_path: Path) -> AsyncIterator[Troubled]:
+async def troubled(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Troubled]:
     found: list[Troubled] = []
 
     async def prepare(world: World) -> None:
-        world.message_ttl = 3.0
+        world.message_ttl = getattr(request, "param", 3.0)
         world.edge_limits.update(outbound_queue_stanzas=50, retry_seconds=0.2, negotiation_seconds=60)
         # Takes connections and never says a word.
         mute = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
@@ -84,6 +85,20 @@ async def test_the_others_go_on_and_what_waits_comes_back_when_it_is_too_old(tro
     for each in (GONE, MUTE):
         await eventually(lambda each=each: troubled.notices(each) == NUMBER, f"all to {each} have come back")
     assert world.edge.context.outbound.waiting() == 0
+    await eventually(lambda: not world.front_end.context.queued, "nothing is left in the store")
+
+
+@pytest.mark.parametrize("troubled", [3600.0], indirect=True)
+async def test_what_waits_comes_back_at_once_when_the_edges_forget_the_partner(troubled: Troubled) -> None:
+    """A rollback takes partners out of the edges first; nobody waits until an hour has made messages too old."""
+    world = troubled.world
+    assert len(await troubled.send(GONE, NUMBER)) == NUMBER
+    await eventually(lambda: world.edge.context.outbound.waiting() > 0, "something waits at the edge")
+    assert troubled.notices(GONE) == 0
+    world.more_partners = [each for each in world.more_partners if each["domain"] != GONE]
+    world.partners = [each for each in world.partners if each["domain"] != GONE]
+    world.edge.reload(decode_edge_settings(world.edge_settings()))
+    await eventually(lambda: troubled.notices(GONE) == NUMBER, "all have come back")
     await eventually(lambda: not world.front_end.context.queued, "nothing is left in the store")
 
 
