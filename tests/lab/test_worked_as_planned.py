@@ -156,6 +156,23 @@ def test_step_6_does_what_was_predicted_but_for_partners_that_do_not_follow_dns(
     assert effects(before, observe(walk)) == wanted - {f"route/{domain}" for domain in left}
 
 
-def test_and_the_way_back_leads_to_where_it_began(walk: Walk) -> None:
-    done = walk.playbook("rollback.yml", "to=0")
+def predicted_back(walk: Walk, to: int) -> set[str]:
+    """What check mode says that taking steps back until `to` will do."""
+    done = walk.run(*walk.command("rollback.yml", f"to={to}"), "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    plan = json.loads((walk.output / "plan" / "back.json").read_text(encoding="utf-8"))
+    actions = [item for step in plan["steps"] for item in step["actions"] if item["kind"] in OBSERVED]
+    assert all(item["what"] in done.stdout for item in actions), done.stdout
+    found = {item["id"].partition("/")[2] for item in actions if item["kind"] != "homing"}
+    return found | {f"homing/{user}" for item in actions if item["kind"] == "homing" for user in item["after"]["back"]}
+
+
+@pytest.mark.parametrize("to", range(5, -1, -1))
+def test_a_step_is_taken_back_as_predicted_and_nothing_else(walk: Walk, to: int) -> None:
+    before = observe(walk)
+    wanted = predicted_back(walk, to)
+    assert wanted, "there is something to take back"
+    assert effects(before, observe(walk)) == set(), "check mode changed something"
+    done = walk.playbook("rollback.yml", f"to={to}")
     assert done.returncode == 0, done.stdout[-6000:]
+    assert effects(before, observe(walk)) == wanted

@@ -15,6 +15,7 @@ RUN = {
     "held": None,
     "pending": ["1", "5"],
     "undo": {"6": True},
+    "back": {"6": []},
     "plan": {"steps": [{"number": 1, "actions": [ACTION]}]},
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
+    plan_back,
     plan_outlook,
     plan_text,
     planner,
@@ -32,11 +33,12 @@ class ActionModule(MigrationAction):
         picture = self.picture(task_vars)
         picture.environment.check_inventory()
         verb = args.get("verb") or "migrate"
+        folder = Path(self.setting(task_vars, "migration_output")) / "plan"
         if verb == "rollback":
-            return self.plan_rollback(picture, args)
+            return self.plan_rollback(picture, args, folder)
         self.check_scenario(picture, task_vars, args)
         verb = REHEARSAL if as_bool(task_vars.get("rehearsal")) else verb
-        return self.plan_migration(picture, args, verb, Path(self.setting(task_vars, "migration_output")) / "plan")
+        return self.plan_migration(picture, args, verb, folder)
 
     def plan_migration(self, picture, args, verb, folder):
         """Return the run's facts for the six steps; refused, they are written and shown all the same."""
@@ -130,8 +132,11 @@ class ActionModule(MigrationAction):
             )
         return wanted_digest
 
-    def plan_rollback(self, picture, args):
-        """Return the run's facts for rollback: which steps are to be taken back, and what stood before each."""
+    def plan_rollback(self, picture, args, folder):
+        """Return the run's facts for rollback: which steps are to be taken back, and what stood before each.
+
+        Writes back.json: what taking them back will change, step by step.
+        """
         text = str(args.get("to", ""))
         if not (text.isdigit() and 0 <= int(text) <= 5):
             raise PictureError(
@@ -151,32 +156,42 @@ class ActionModule(MigrationAction):
             **whole_plan.plan_of(picture),
             "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],
         }
+        facts, back = run_facts.facts(picture, plan), run_facts.undo_facts(picture)
+        actions = plan_back.planned(picture, undo, facts, back)
+        steps = [{"number": number, "actions": actions[number]} for number in actions]
+        write(folder, {"back.json": json.dumps({"schema": 1, "to": to, "steps": steps}, indent=2) + "\n"})
         return {
             "changed": False,
             "plan": plan,
             "digest": "",
             "undo": undo,
+            "back": {str(number): actions[number] for number in actions},
             "pending": {},
             "notes": [],
             "held": {},
             "accept": {"codes": [], "why": ""},
             "run": run_facts.who_runs(picture, args.get("verb") or "migrate"),
-            **run_facts.facts(picture, plan),
-            **run_facts.undo_facts(picture),
+            **facts,
+            **back,
         }
 
     def write(self, plan, folder):
         """Write plan.json, plan.md and plan.txt."""
-        folder.mkdir(parents=True, exist_ok=True)
         texts = {
             "plan.json": json.dumps(plan, indent=2) + "\n",
             "plan.md": plan_text.to_markdown(plan),
             "plan.txt": plan_text.to_text(plan),
         }
-        for name, text in texts.items():
-            temporary = folder / f".{name}.{os.getpid()}"
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(folder / name)
+        write(folder, texts)
+
+
+def write(folder, texts):
+    """Write files ({name: text}), each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        temporary = folder / f".{name}.{os.getpid()}"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / name)
 
 
 def last_step(args, picture):

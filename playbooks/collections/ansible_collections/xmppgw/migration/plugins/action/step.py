@@ -14,14 +14,18 @@ class ActionModule(MigrationAction):
         number = int(args["number"])
         run = task_vars["hostvars"]["localhost"]["migration"]
         if args.get("undo"):
-            return {"changed": False, "actions": [], "held": not run["undo"][str(number)]}
+            return self.shown({"actions": run["back"][str(number)], "held": not run["undo"][str(number)]})
         actions = next((step["actions"] for step in run["plan"]["steps"] if step["number"] == number), [])
         hold = run["held"]
         beyond = bool(hold) and number >= hold["step"] and not self.checking
-        result = {"changed": False, "actions": actions, "held": beyond or str(number) not in run["pending"]}
+        result = {"actions": actions, "held": beyond or str(number) not in run["pending"]}
         if hold and number == hold["step"]:
             result["hold"] = hold["why"]
-        if self.checking:
-            result["changed"] = bool(actions)
-            result["diff"] = planner.as_diff(actions)
-        return result
+        return self.shown(result)
+
+    def shown(self, result):
+        """Return the result; in check mode the step's actions are its changes."""
+        if not self.checking:
+            return {"changed": False, **result}
+        actions = result["actions"]
+        return {"changed": bool(actions), "diff": planner.as_diff(actions), **result}

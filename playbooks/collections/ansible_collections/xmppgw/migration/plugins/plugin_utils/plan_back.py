@@ -1,0 +1,100 @@
+"""Plan of the way back: what taking steps back changes on hosts, platforms and in DNS, in the order of doing it.
+
+Called by the action `plan` for rollback.yml, whose check mode shows it. Actions have the shape of planner.action; the
+journal knows nothing of them. What leaves nothing behind (drains, waits) is not in it, as in the plan forth the proofs.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, wanted
+
+CLOSED = "disabled"
+
+
+def planned(picture, undo, facts, back):
+    """Return {step: [action]} for the steps that are taken back.
+
+    `undo`: step, as text, to whether it is. `facts` and `back`: run_facts.facts and run_facts.undo_facts.
+    """
+    hosts = _Hosts(picture)
+    steps = {
+        6: lambda: [*_routes(picture, 6, facts["to_return"]), *_records(6, back["rrsets_back"]["6"])],
+        5: lambda: [*_routes(picture, 5, facts["before_dns_back"]), *hosts.at(5, 4, hosts.every)],
+        4: lambda: [
+            *hosts.at(4, 3, hosts.front_ends),
+            *hosts.without_certificates(4),
+            *_records(4, back["rrsets_back"]["4"]),
+        ],
+        3: lambda: list(_homes(picture, back["waves_back"])),
+        2: lambda: list(hosts.at(2, 2, hosts.edges, stopped=True)),
+        1: lambda: list(hosts.at(1, 1, hosts.front_ends, stopped=True)),
+    }
+    # The last step is taken back first, and what one leaves is what the next one finds.
+    return {number: steps[number]() if undo[str(number)] else [] for number in sorted(steps, reverse=True)}
+
+
+class _Hosts:
+    """The gateway hosts as they will be after each step that is taken back."""
+
+    def __init__(self, picture):
+        environment = picture.environment
+        self.front_ends, self.edges = environment.front_ends, environment.edges
+        self.every = [*self.front_ends, *self.edges]
+        self.wanted = {host: wanted.digests(environment.wanted_host(host)) for host in self.every}
+        seen = {host: picture.gateways.seen_on(host) for host in self.every}
+        self.files = {host: dict(seen[host]["files"]) for host in self.every}
+        self.units = {host: dict(seen[host]["units"]) for host in self.every}
+        self.certificates = {host: seen[host].get("certificates") or {} for host in self.every}
+
+    def at(self, step, stage, hosts, *, stopped=False):
+        """Yield what brings `hosts` back to `stage`, as gateway_host does."""
+        for host in hosts:
+            standard = self.wanted[host]
+            for path, stages in sorted(standard["files"].items()):
+                after, before = wanted.at_stage(stages, stage), self.files[host].get(path)
+                if after is not None and after != before:
+                    self.files[host][path] = after
+                    yield planner.action(
+                        step, "file", f"{host}:{path}", f"Write {path} on {host} as it was", before, after, host
+                    )
+            for name, stages in sorted(standard["units"].items()):
+                after, before = CLOSED if stopped else wanted.at_stage(stages, stage), self.units[host].get(name)
+                if after is not None and after != before:
+                    self.units[host][name] = after
+                    what = f"Stop {name} on {host}" if after == CLOSED else f"Start {name} on {host}"
+                    yield planner.action(step, "unit", f"{host}:{name}", what, before, after, host)
+
+    def without_certificates(self, step):
+        """Yield the public certificates that are removed with their keys."""
+        for host in self.edges:
+            names = [name for name, item in self.wanted[host]["certificates"].items() if item["step"] == step]
+            for name in sorted(names):
+                if self.certificates[host].get(name):
+                    what = f"Remove the certificate {name} and its key from {host}"
+                    yield planner.action(step, "certificate", f"{host}:{name}", what, "there", None, host)
+
+
+def _routes(picture, step, partners):
+    for partner in partners:
+        domain, after = partner["domain"], partner["route_before"]
+        tables = picture.platforms.tables("route")
+        standing = {tables[host].get(domain) for host in tables if host in picture.environment.route_platforms}
+        for before in sorted(standing - {after}, key=str):
+            what = f"Give the SIP route of {domain} back to the legacy gateway"
+            yield planner.action(step, "route", domain, what, before, after)
+
+
+def _records(step, rrsets):
+    for item in rrsets:
+        if item["rrset"] != item["expect"]:
+            what = f"Restore {item['name']}"
+            yield planner.action(step, "srv", item["domain"], what, item["expect"], item["rrset"])
+
+
+def _homes(picture, waves):
+    now = {key: home for table in picture.platforms.tables("homing").values() for key, home in table.items()}
+    for wave in waves:
+        moving = [entry["key"] for entry in wave["entries"] if now.get(entry["key"]) != entry["value"]]
+        if moving:
+            what = f"Home the {len(moving)} users of {wave['wave']} where they were"
+            yield planner.action(3, "homing", wave["wave"], what, {"users": len(moving)}, {"back": sorted(moving)})

@@ -1,0 +1,67 @@
+"""What check mode says of the way back: every step's changes, each on top of what the later step leaves."""
+
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_back, run_facts, wanted, whole_plan
+
+EVERY_STEP = {str(number): True for number in range(1, 7)}
+
+
+def back(world, undo=EVERY_STEP):
+    picture = world.picture()
+    facts = run_facts.facts(picture, whole_plan.plan_of(picture))
+    return plan_back.planned(picture, undo, facts, run_facts.undo_facts(picture))
+
+
+def kinds(actions):
+    return sorted({item["kind"] for item in actions})
+
+
+def migrated(world):
+    """Every gateway host as step 6 leaves it."""
+    environment = world.picture().environment
+    for host in [*environment.front_ends, *environment.edges]:
+        standard = wanted.digests(environment.wanted_host(host))
+        world.gateways[host] = {
+            "files": {path: wanted.at_stage(stages, 6) for path, stages in standard["files"].items()},
+            "units": {name: wanted.at_stage(stages, 6) for name, stages in standard["units"].items()},
+        }
+
+
+def test_an_untouched_environment_has_nothing_to_give_back(world):
+    steps = back(world, dict.fromkeys(EVERY_STEP, False))
+    assert list(steps) == [6, 5, 4, 3, 2, 1]
+    assert not any(steps.values())
+
+
+def test_each_step_starts_from_what_the_later_one_leaves(world):
+    migrated(world)
+    steps = back(world)
+    assert kinds(steps[5]) == ["file", "unit"]
+    assert kinds(steps[2]) == kinds(steps[1]) == ["unit"], "the configuration of step 5 is gone already"
+    settings = [item for step in (5, 4) for item in steps[step] if item["subject"].endswith("frontend.json")]
+    assert [item["step"] for item in settings] == [5, 4]
+    assert settings[0]["after"] == settings[1]["before"]
+    stopped = {item["subject"] for step in (2, 1) for item in steps[step]}
+    assert {subject.partition(":")[0] for subject in stopped} == {"edge1", "fe1"}
+
+
+def test_only_what_is_taken_back_is_planned(world):
+    migrated(world)
+    steps = back(world, {**dict.fromkeys(EVERY_STEP, False), "5": True})
+    assert [number for number, actions in steps.items() if actions] == [5]
+
+
+def test_a_route_and_the_users_go_back_to_where_the_journal_says(world):
+    migrated(world)
+    picture = world.picture()
+    partner = picture.environment.federation.partners[0].domain
+    facts = run_facts.facts(picture, whole_plan.plan_of(picture))
+    host = next(iter(picture.platforms.tables("route")))
+    picture.platforms.tables("route")[host][partner] = "target"
+    facts["to_return"] = [{"domain": partner, "route_before": "legacy"}]
+    undoing = run_facts.undo_facts(picture)
+    key = next(iter(picture.platforms.tables("homing")[host]))
+    undoing["waves_back"] = [{"wave": "0-pilot", "entries": [{"key": key, "value": "elsewhere"}]}]
+    steps = plan_back.planned(picture, EVERY_STEP, facts, undoing)
+    [route] = [item for item in steps[6] if item["kind"] == "route"]
+    assert (route["subject"], route["before"], route["after"]) == (partner, "target", "legacy")
+    assert steps[3][0]["after"] == {"back": [key]}
