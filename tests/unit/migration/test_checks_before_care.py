@@ -23,6 +23,7 @@ def an_action(kind, world):
         "migration_wheelhouse": str(world.folder / "wheels"),
     }
     action.setting = lambda task_vars, name: settings[name]
+    action.picture = lambda task_vars: world.picture()
     return action
 
 
@@ -76,6 +77,7 @@ def backup(world, tmp_path):
         kept = backup_folder.keep(folder, host, f"archive of {host}".encode(), None)
         hosts[host] = {**kept, "entries": [{"path": JOURNAL}, {"path": "/etc/xmppgw/x"}]}
     document = Path(world.folder / "federation.yml").read_bytes()
+    backup_folder.write(folder / "world.json", json.dumps({"srv": world.picture().dns.rrsets}).encode())
     backup_folder.write_manifest(
         folder,
         {
@@ -107,6 +109,18 @@ def test_where_no_journal_is_left_the_backup_s_comes_back(world, backup):
     assert paths(result) == {host: [JOURNAL, "/etc/xmppgw/x"] for host in ("edge1", "fe1")}
     assert result["journal_stands"] is False
     assert result["say"] == "Backup of 2026-11-21T10:00:00Z (1.0 h old), made after step 6"
+
+
+def test_records_that_are_not_those_of_the_backup_are_said(world, backup):
+    kept = json.loads((backup / "world.json").read_text())
+    domain, servers = next(iter(kept["srv"].items()))
+    server = next(iter(servers))
+    servers[server] = {"ttl": 77, "records": ["10 10 5269 elsewhere.example."]}
+    (backup / "world.json").write_text(json.dumps(kept))
+    said = restore(world, backup=str(backup))["say"].splitlines()
+    assert f"  {domain}: since the backup removed 10 10 5269 elsewhere.example. ({server})" in said
+    (backup / "world.json").unlink()
+    assert "cannot be compared" in restore(world, backup=str(backup))["say"]
 
 
 @pytest.mark.parametrize("what", [{"records": [{"n": 1}]}, {"problem": "line 2 was changed"}])
