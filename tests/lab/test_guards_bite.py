@@ -89,16 +89,18 @@ def test_the_document_is_judged_whole_and_at_once(walk: Walk, document: dict, tm
 def test_what_is_accepted_passes_and_stands_on_the_plans_first_line(walk: Walk, document: dict, tmp_path: Path) -> None:
     document["federation"]["sip"]["next_hop"]["platform"] = "microsoft"
     refused = planned(walk, document, tmp_path)
-    assert_refused(refused, "text-only")
+    assert_refused(refused, "text-only", "migration-route-evidence")
     assert "-e accept=text-only" in said(refused)
     assert_refused(planned(walk, document, tmp_path, "accept=text-only"), "migration-accept")
     assert_refused(planned(walk, document, tmp_path, "accept=text-onyl", "reason=x"), "migration-accept")
-    done = planned(walk, document, tmp_path, "accept=text-only", "reason=announced")
+    both = "accept=text-only,migration-route-evidence"
+    done = planned(walk, document, tmp_path, both, "reason=announced")
     assert done.returncode == 0, said(done)
-    first = (walk.output / "plan" / "plan.md").read_text(encoding="utf-8").splitlines()[0]
-    assert "ACCEPTED [text-only]" in first
-    assert "presence and contacts stop working" in first
-    assert "announced" in first
+    first, second = (walk.output / "plan" / "plan.md").read_text(encoding="utf-8").splitlines()[:2]
+    assert "ACCEPTED [migration-route-evidence]" in first
+    assert "ACCEPTED [text-only]" in second
+    assert "presence and contacts stop working" in second
+    assert "announced" in second
 
 
 def set_in(document: dict, path: str, value: object) -> None:

@@ -100,6 +100,7 @@ def own_ca_outside_the_lab(world):
 
 def microsoft(world):
     del world.federation["sip"]["next_hop"]["platform"]
+    world.first_act()
 
 
 def window_is_over(world):

@@ -37,17 +37,31 @@ def test_what_protects_a_later_step_refuses_a_run_only_once_it_goes_there(world,
     microsoft(world)
     first, written = planned(last_step=4)
     assert "failed" not in first
-    assert written["notices"][0].startswith("LATER [text-only]")
+    assert [notice.partition("]")[0] for notice in written["notices"][:2]] == [
+        "LATER [migration-route-evidence",
+        "LATER [text-only",
+    ]
     result, written = planned()
-    assert (result["failed"], result["code"]) == (True, "text-only")
-    assert written["notices"][0].startswith("REFUSED [text-only]")
+    assert result["failed"]
+    assert [notice[:20] for notice in written["notices"][:2]] == ["REFUSED [migration-r", "REFUSED [text-only] "]
+
+
+def test_evidence_that_only_earlier_steps_make_possible_refuses_no_run_that_is_held_before_its_step(world, planned):
+    microsoft(world)
+    accepted = {"accept": "text-only", "reason": "announced"}
+    for stops in ({"last_step": 4}, {}):
+        result, written = planned(**accepted, **stops)
+        assert "failed" not in result, f"stopped by {stops or 'the hold'}: {result.get('msg')}"
+        assert written["notices"][0].startswith("LATER [migration-route-evidence]")
+        world.federation["holds"] = [5, 6]
+    assert planned(**accepted, confirm="5,6")[0]["code"] == "migration-route-evidence"
 
 
 def test_what_was_accepted_is_journalled_and_in_the_digest_wherever_the_run_stops(world, planned):
     microsoft(world)
-    wanted = {"accept": "text-only", "reason": "announced"}
+    wanted = {"accept": "text-only,migration-route-evidence", "reason": "announced"}
     whole, _written = planned(**wanted)
-    assert [note["code"] for note in whole["notes"]] == ["text-only"]
+    assert [note["code"] for note in whole["notes"]] == ["migration-route-evidence", "text-only"]
     assert planned(last_step=4, **wanted)[0]["digest"] == whole["digest"]
     assert planned(digest=whole["digest"], **wanted)[0]["digest"] == whole["digest"]
 

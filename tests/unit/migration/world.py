@@ -118,6 +118,7 @@ class World:
             authorities={name: str(self.folder / "ca" / name) for name in AUTHORITIES},
             wheelhouse=str(self.folder / "wheels"),
             folder=self.folder,
+            evidence=str(self.folder / "evidence"),
             problems=problems,
         )
 
@@ -192,6 +193,15 @@ class World:
         """Write the exported users' table and name it in the document."""
         (self.folder / "users.table").write_text(json.dumps({"schema": 1, "users": list(users)}), encoding="utf-8")
         self.federation["users"] = {**self.federation.get("users", {}), "export": "users.table"}
+
+    def first_act(self, **act):
+        """Write what the runbook's first act left behind, about the pilot's partner: a static route wins."""
+        self.federation["pilot"] = {"users": ["alice@corp.example"], "partner": "partner1.example"}
+        whole = {"schema": 1, "pool": "FE-pool.corp.example", "partner": "partner1.example", "winner": "static_route"}
+        (self.folder / "evidence").mkdir(exist_ok=True)
+        # PowerShell writes a byte order mark in front.
+        path = self.folder / "evidence" / "first-act.json"
+        path.write_text(json.dumps({**whole, **act}), encoding="utf-8-sig")
 
     def coexist(self):
         """Let corp.example stay with the legacy gateway, and ours own branch.example."""

@@ -55,8 +55,6 @@ class ActionModule(MigrationAction):
         accepted, remaining = acceptance.sort(
             guards.judge_all(situation, unfinished), codes, args.get("reason"), run["who"], history.accepted
         )
-        of_this_run = guards.judge_all(situation, [step for step in unfinished if step <= until])
-        refusals = [refusal for refusal in remaining if refusal in of_this_run]
         hold = run_holds.first_hold(
             run_holds.holds(
                 picture.environment.federation,
@@ -67,6 +65,10 @@ class ActionModule(MigrationAction):
             ),
             pending,
         )
+        of_this_run = guards.of_this_run(
+            situation, [step for step in unfinished if step <= until], hold[0] if hold else None
+        )
+        refusals = [refusal for refusal in remaining if refusal in of_this_run]
         later = [refusal for refusal in remaining if refusal not in refusals]
         plan = plan_outlook.with_outlook(plan, picture, accepted, refusals, hold, later=later)
         plan["last_step"] = until

@@ -22,6 +22,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import (
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import (
     ACCEPTABLE,
+    ON_THE_WAY,
     REGISTRY,
     STANDING,
     Refusal,
@@ -40,6 +41,7 @@ __all__ = (
     "explain",
     "judge",
     "judge_all",
+    "of_this_run",
     "outcome",
     "situation_of",
 )
@@ -58,6 +60,13 @@ def judge_all(situation, steps):
         found += judge(replace(situation, step=step, preflight=True))
     once = {(refusal.code, refusal.found): refusal for refusal in found}
     return [once[key] for key in sorted(once)]
+
+
+def of_this_run(situation, steps, hold):
+    """Return the refusals of preflight that keep a run of `steps` from starting. `hold`: the step before which it
+    stops, or None."""
+    reached = judge_all(situation, [step for step in steps if hold is None or step < hold])
+    return [item for item in judge_all(situation, steps) if item.code not in ON_THE_WAY or item in reached]
 
 
 def explain(refusals):

@@ -44,11 +44,17 @@ def read(picture):
 @guard(
     "migration-route-evidence",
     accepted_as="partners' routes are moved without the proof that a static route wins over an allowed partner",
+    on_the_way=True,
 )
 def static_routes_are_proved_to_win(situation):
-    """On a Microsoft platform nobody has documented which of the two wins; moving partners one by one rests on it."""
+    """On a Microsoft platform nobody has documented which of the two wins; moving partners one by one rests on it.
+
+    The first act needs front ends that answer and know no partner, so it comes after step 4.
+    """
     platform = situation.platform
-    if situation.step < 5 or situation.preflight or not platform.microsoft or platform.winner == "static_route":
+    # Once partners are with us the act would show nothing any more; what moved them was proved or accepted.
+    due = situation.step >= 5 and situation.done < 6
+    if not due or not platform.microsoft or platform.winner == "static_route":
         return []
     lost = platform.winner == "native_partner"
     return [
@@ -59,8 +65,8 @@ def static_routes_are_proved_to_win(situation):
             "Attach the pool as an allowed domain (`xmppgw runbook --attachment allowed-domain`) and plan an "
             "interruption."
             if lost
-            else "Run the runbook's part first-act with the pilot user and the pilot partner, and copy first-act.json "
-            "into the folder evidence of the inventory.",
+            else "Stop after step 4 (-e last_step=4, or a hold before step 5), run the runbook's part first-act with "
+            "the pilot user and the pilot partner, and copy first-act.json into the folder evidence of the inventory.",
         )
     ]
 

@@ -13,6 +13,8 @@ STANDING = []
 """The functions among them whose rule holds for as long as both gateways stand, also when no step is left to do."""
 ACCEPTABLE = {}
 """Code to what accepting it means, in words. Everything else cannot be overridden."""
+ON_THE_WAY = set()
+"""Codes about what only earlier steps make possible: they refuse no run that is held before the step they protect."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,19 @@ class Refusal:
         }
 
 
-def guard(*codes, accepted_as=None, standing=False):
-    """Register a guard under the codes that it may refuse with. `accepted_as`: what overriding it means, in words."""
+def guard(*codes, accepted_as=None, standing=False, on_the_way=False):
+    """Register a guard under the codes that it may refuse with. `accepted_as`: what overriding it means, in words.
+
+    `on_the_way`: what it asks for can only be had once earlier steps are done, so a run that stops before its step, be
+    it by a hold, is warned and not refused.
+    """
 
     def register(function):
         REGISTRY.append((function, codes))
         if standing:
             STANDING.append(function)
+        if on_the_way:
+            ON_THE_WAY.update(codes)
         if accepted_as:
             ACCEPTABLE.update(dict.fromkeys(codes, accepted_as))
         return function
