@@ -109,6 +109,31 @@ def test_every_action_and_every_partner_is_in_every_form(world, form):
         assert partner["why"] in text
 
 
+@pytest.mark.parametrize("form", [plan_text.to_text, plan_text.to_markdown])
+def test_every_form_says_whose_word_stands_for_a_partners_software(world, form):
+    tested, another, unnamed = world.federation["partners"][:3]
+    tested.update(software="Prosody", version="0.12")
+    another.update(software="Openfire", version="4.8")
+    del unnamed["software"], unnamed["version"]
+    plan = plan_of(world)
+    said = {partner["domain"]: partner["support"] for partner in plan["partners"]}
+    assert said[tested["domain"]] == "Prosody 0.12: tested by us"
+    assert said[another["domain"]] == "Openfire 4.8: not tested by us; ask the vendor"
+    assert "ask the partner what it runs" in said[unnamed["domain"]]
+    text = form(plan)
+    assert [line for line in said.values() if line not in text] == []
+
+
+def test_who_is_routed_before_dns_is_told_what_arrives_elsewhere(world):
+    early, late = world.federation["partners"][0], world.federation["partners"][1]
+    early["switch"] = "before_dns"
+    plan = plan_of(world)
+    said = {partner["domain"]: partner["arrives_elsewhere"] for partner in plan["partners"]}
+    assert "arrive at the legacy gateway" in said[early["domain"]]
+    assert said[late["domain"]] == ""
+    assert said[early["domain"]] in plan_text.to_text(plan)
+
+
 def test_the_plan_is_plain_data(world):
     plan = plan_of(world, accepted=accepted_text_only(), refusals=[TEXT_ONLY], hold=(5, "held"))
     assert json.loads(json.dumps(plan)) == plan

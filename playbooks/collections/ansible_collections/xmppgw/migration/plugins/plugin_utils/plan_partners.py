@@ -111,13 +111,16 @@ def switch_words(partner, standing, fingerprint):
 
 
 def why_words(partner, standing, fingerprint):
-    """Return the plan's reason for a partner: outcome, what keeps it, what is noticed."""
-    words = [partner["rationale"]]
-    if not standing.switched:
-        words.append(stays(standing, fingerprint))
-        if partner["switch"] == "before_dns":
-            words.append("until step 6 its errors, receipts and pings arrive at the legacy gateway")
+    """Return the plan's reason for a partner: what its settings allow, what keeps it."""
+    words = [partner["rationale"], "" if standing.switched else stays(standing, fingerprint)]
     return "; ".join(word for word in words if word)
+
+
+def elsewhere_words(partner, standing):
+    """Return what arrives at the wrong gateway between a partner's route and the SRV records, or "" for nothing."""
+    if standing.switched or partner["switch"] != "before_dns":
+        return ""
+    return "until step 6 its errors, receipts and pings arrive at the legacy gateway"
 
 
 DOINGS = ("hold", "release", "switch", "return")

@@ -88,6 +88,7 @@ def digest(plan):
     """Return the plan's digest: 64 hex digits over its sorted content. Times, serials and controllers are not in it.
 
     Neither are the waves of users: each has a digest of its own, so that somebody who joined yesterday voids nothing.
+    Of a partner what was seen of it, and whose word stands for its software, decide nothing.
     """
     content = {key: plan[key] for key in ("schema", "scenario")}
     content["steps"] = [
@@ -95,7 +96,7 @@ def digest(plan):
     ]
     content["accepted"] = sorted({item["code"] for item in plan.get("accepted", [])})
     content["partners"] = [
-        {key: value for key, value in partner.items() if key not in ("outcome", "relay")}
+        {key: value for key, value in partner.items() if key not in ("outcome", "relay", "support")}
         for partner in plan["partners"]
     ]
     return hashlib.sha256(canonical(content).encode()).hexdigest()

@@ -12,6 +12,7 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import cano
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_partners, planner
 
 from xmppgw.federation import partner_outcome
+from xmppgw.federation.support import support
 
 
 def fingerprint(federation, partner):
@@ -32,6 +33,7 @@ def described(federation, partner):
         "rationale": outcome.rationale,
         "switch": partner.switch.value,
         "group": partner.group,
+        "support": support(partner).line,
         "exception": exception.model_dump(mode="json") if exception else None,
         "fingerprint": fingerprint(federation, partner),
     }
@@ -163,6 +165,8 @@ def line_of(facts, here):
         "group": facts["group"],
         "why": plan_partners.why_words(facts, here, facts["fingerprint"]),
         "relay": plan_partners.relay_words(facts, here),
+        "support": facts["support"],
+        "arrives_elsewhere": plan_partners.elsewhere_words(facts, here),
     }
 
 
