@@ -356,7 +356,20 @@ def test_who_is_seen_at_legacy_without_being_listed_is_named(world):
         ["out", "corp.example", domain],
         ["in", "elsewhere.example", "not-ours.example"],
     ]
-    assert seen_partners.unlisted(world.picture()) == ["stranger.example"]
+    picture = world.picture()
+    assert seen_partners.unlisted(picture.environment, picture.seen) == ["stranger.example"]
+
+
+def test_where_the_legacy_gateway_cannot_be_asked_our_edges_say_whom_they_join_to_it(world):
+    listed = world.federation["partners"][0]["domain"]
+    world.federation["drain"] = {"provider": "wait"}
+    world.legacy_streams = [["in", "unheard.example", "corp.example"]]
+    streams = [{"remote": who, "direction": "in", "method": "spliced"} for who in ("stranger.example", listed, None)]
+    streams.append({"remote": "refused.example", "direction": "in", "method": "none"})
+    world.gateways["edge1"] = {"control": {"streams": {"ok": True, "streams": streams}}}
+    picture = world.picture()
+    assert seen_partners.unlisted(picture.environment, picture.seen) == ["stranger.example"]
+    assert "unlisted domains with streams at the legacy gateway: stranger.example" in farewell.remaining(picture)
 
 
 def test_nothing_is_decommissioned_while_anything_is_left(world):

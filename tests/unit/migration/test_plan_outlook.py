@@ -124,6 +124,16 @@ def test_every_form_says_whose_word_stands_for_a_partners_software(world, form):
     assert [line for line in said.values() if line not in text] == []
 
 
+def test_who_uses_the_legacy_gateway_without_being_listed_is_told_what_becomes_of_it(world):
+    digest = plan_of(world)["digest"]
+    world.legacy_streams = [["out", "corp.example", "stranger.example"]]
+    plan = plan_of(world)
+    (said,) = [notice for notice in plan["notices"] if notice.startswith("UNLISTED")]
+    assert "stranger.example" in said
+    assert "stay with the legacy gateway" in said
+    assert plan["digest"] == digest, "who comes and goes voids no plan"
+
+
 def test_who_is_routed_before_dns_is_told_what_arrives_elsewhere(world):
     early, late = world.federation["partners"][0], world.federation["partners"][1]
     early["switch"] = "before_dns"

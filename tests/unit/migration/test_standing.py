@@ -124,6 +124,14 @@ def test_both_directions_of_a_partner_are_told(world):
     assert "phase: edge1 gateway (since 2027-01-15T07:44:10Z)" in text(status(world))
 
 
+def test_who_is_at_the_legacy_gateway_without_being_listed_is_told(world):
+    world.legacy_streams = [["in", "stranger.example", "corp.example"], ["in", "partner1.example", "corp.example"]]
+    found = status(world)
+    assert found["unlisted"] == ["stranger.example"]
+    assert "unlisted  stranger.example: seen at the legacy gateway" in text(found)
+    assert status(world, without=["legacy1"])["unlisted"] == []
+
+
 def test_a_hold_is_told_before_anybody_runs_into_it(world):
     world.federation["holds"] = [6]
     found = status(world)

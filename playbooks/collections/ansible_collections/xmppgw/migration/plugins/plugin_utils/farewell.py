@@ -54,7 +54,7 @@ def _partners(picture):
 
 
 def _strangers(picture):
-    unlisted = seen_partners.unlisted(picture)
+    unlisted = seen_partners.unlisted(picture.environment, picture.seen)
     if unlisted:
         yield f"unlisted domains with streams at the legacy gateway: {', '.join(unlisted)}"
     listed = {partner.domain for partner in picture.environment.federation.partners}

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, seen_partners
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import some
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.window import read
 
 from xmppgw.federation import srv_name
@@ -19,6 +20,8 @@ POINT_OF_NO_RETURN = (
     "decommission.yml. Until then every step can be taken back (rollback.yml -e to=N), users and records included; "
     "nothing in steps 1 to 6 switches the legacy gateway off."
 )
+UNLISTED_SHOWN = 20
+"""Names on one line."""
 WAIT_MARGIN = 1.1
 """A wait is the TTL that was served, or the negative TTL, and 10 % (see caches.py)."""
 
@@ -50,7 +53,19 @@ def _notices(plan, picture, accepted, refusals, later):
     lines = [f"REFUSED [{refusal.code}] {refusal.reason} Found: {refusal.found}" for refusal in refusals]
     lines += [f"LATER [{refusal.code}] {refusal.reason} Found: {refusal.found}" for refusal in later]
     lines += [f"ACCEPTED [{item.code}] by {item.by} ({item.why}): {item.means}" for item in accepted]
+    unlisted = seen_partners.unlisted(picture.environment, picture.seen)
+    lines += [unlisted_words(unlisted)] if unlisted else []
     return lines + decided(picture.environment.document)
+
+
+def unlisted_words(domains):
+    """Return what will become of those who use the legacy gateway and whom the document does not name. Whoever
+    connects is among them, so only some are named."""
+    return (
+        f"UNLISTED: seen at the legacy gateway and no partners of the document: {some(domains, UNLISTED_SHOWN)}. They "
+        "stay with the legacy gateway, through our edges once the SRV records name them; nobody switches them, and "
+        "decommission.yml refuses while they are there. Who is to be switched belongs in partners."
+    )
 
 
 def waves(plan):

@@ -223,21 +223,34 @@ def route_before(history, here, domain):
 
 def spliced_domains(picture, every):
     """Return the domains that may come through our edges to the legacy gateway: the partners', and whoever was seen."""
-    seen = {
-        stream["remote"]
-        for edge in picture.environment.edges
-        for stream in control_of(picture, edge, "streams").get("streams") or []
-        if stream.get("method") == "spliced" and stream.get("remote")
-    }
+    seen = {stream["remote"] for stream in spliced(picture.environment, picture.seen)}
     return sorted(seen | {domain for facts in every.values() for domain in facts["domains"]})
 
 
-def unlisted(picture):
-    """Return the domains with a stream at the legacy gateway that are no partner of the document, sorted."""
-    federation = picture.environment.federation
+def spliced(environment, seen):
+    """Return the connections that our edges join to the legacy gateway and whose first header named its sender."""
+    answers = [
+        seen.get(edge, {}).get("gateway", {}).get("control", {}).get("streams") or {} for edge in environment.edges
+    ]
+    return [
+        stream
+        for answer in answers
+        for stream in answer.get("streams") or []
+        if stream.get("method") == "spliced" and stream.get("remote")
+    ]
+
+
+def unlisted(environment, seen):
+    """Return the domains seen at the legacy gateway that are no partner of the document, sorted.
+
+    Seen by the legacy gateway itself, where it can be asked, and by our edges, which join them to it. Hosts that did
+    not answer saw nobody.
+    """
+    federation = environment.federation
     listed = {domain for partner in federation.partners for domain in partner.domains}
-    own = set(federation.own_domains)
-    streams = [tuple(s) for host in picture.environment.legacy_hosts for s in picture.seen[host]["legacy"]]
-    ends = {sender for way, sender, to in streams if way == "in" and to in own}
-    ends |= {to for way, sender, to in streams if way == "out" and sender in own}
+    own = {*federation.own_domains, *federation.legacy_domains}
+    streams = [tuple(s) for host in environment.legacy_hosts for s in seen.get(host, {}).get("legacy") or []]
+    ends = {sender for way, sender, to in streams if way == "in" and to in federation.own_domains}
+    ends |= {to for way, sender, to in streams if way == "out" and sender in federation.own_domains}
+    ends |= {stream["remote"] for stream in spliced(environment, seen)}
     return sorted(ends - listed - own - {"?"})

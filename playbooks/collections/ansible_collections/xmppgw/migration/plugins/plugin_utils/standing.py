@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, run_holds, whole_plan
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, run_holds, seen_partners, whole_plan
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import window
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
@@ -40,6 +40,7 @@ def describe(environment, seen, now, silent, is_gone=lambda _lock: False):
         "users": _users(seen),
         "srv": {} if dns is None else {domain: dns.rrset(domain) for domain in sorted(dns.rrsets)},
         "partners": [_partner(environment, seen, partner, state, plan) for partner in environment.federation.partners],
+        "unlisted": seen_partners.unlisted(environment, seen),
         "lock": lock,
         "run": None if lock is None else _run(lock, now, running=running, gone=gone),
         "wait": _wait(lock, now) if running else None,

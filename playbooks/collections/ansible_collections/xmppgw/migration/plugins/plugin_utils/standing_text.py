@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, rrsets
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import some
 
 
 def lines(status):
@@ -25,6 +26,9 @@ def lines(status):
     text += [f"  SRV       {domain}: {rrsets.show(rrset)}" for domain, rrset in status["srv"].items()]
     for partner in status["partners"]:
         text += _partner(partner)
+    if status["unlisted"]:
+        names = some(status["unlisted"])
+        text.append(f"  unlisted  {names}: seen at the legacy gateway, no partner of the document; nobody switches it")
     text += _run(status)
     text += [f"  silent    {host}: {why}" for host, why in status["hosts"].items() if why != "answers"]
     text += [f"  problem   {problem}" for problem in status["problems"]]
