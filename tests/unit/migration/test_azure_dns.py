@@ -184,8 +184,8 @@ def test_an_answer_that_cannot_be_read_is_refused_before_anything_is_written(clo
 
 
 def test_the_plan_says_how(cloud):
-    assert "ETag" in provider(cloud).how()
-    assert GROUP in provider(cloud).how()
+    assert "ETag" in provider(cloud).how(provider(cloud).dns)
+    assert GROUP in provider(cloud).how(provider(cloud).dns)
 
 
 # Challenges

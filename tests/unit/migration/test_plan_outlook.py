@@ -1,6 +1,7 @@
 """The plan says what a reviewer needs: first lines, holds, waits, what is noticed by whom, DNS writes, the end."""
 
 import json
+import uuid
 
 import pytest
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_outlook, plan_text, whole_plan
@@ -38,7 +39,30 @@ def test_every_write_of_dns_names_its_prerequisite(world):
         (6, "_xmpp-server._tcp.corp.example"),
     ]
     assert "RRset is TTL 15: 10 10 5269 legacy1.corp.example." in writes[0]["prerequisite"]
-    assert "SOA is unchanged" in writes[0]["prerequisite"]
+
+
+@pytest.mark.parametrize("form", [plan_text.to_text, plan_text.to_markdown])
+@pytest.mark.parametrize(
+    ("provider", "how", "never"),
+    [
+        ("rfc2136", "one RFC 2136 update to 203.0.113.53, signed by lab-update, if RRset and SOA are as read", "hand"),
+        ("azure", "one write to Azure DNS (resource group xmpp-dns), if the record set's ETag", "SOA"),
+        ("manual", "by hand: the run prints the records and waits", "SOA"),
+    ],
+)
+def test_every_write_of_dns_says_how_its_provider_makes_it(world, form, provider, how, never):
+    dns = world.federation["dns"]
+    dns["provider"] = provider
+    if provider == "azure":
+        del dns["primary"], dns["tsig"]
+        dns["azure"] = {"subscription": str(uuid.UUID(int=1)), "resource_group": "xmpp-dns"}
+        world.federation["azure"] = {"credential": "environment"}
+    plan = plan_of(world)
+    assert [item["step"] for item in plan["dns_writes"]] == [4, 6]
+    for item in plan["dns_writes"]:
+        assert how in item["how"]
+        assert never not in item["how"] + item["prerequisite"]
+        assert item["how"] in form(plan)
 
 
 def test_waits_are_what_the_served_ttls_let_expect(world):

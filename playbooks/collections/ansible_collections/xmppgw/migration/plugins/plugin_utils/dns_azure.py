@@ -49,10 +49,11 @@ class AzureDns:
         self.rest = AzureRest(world.azure, world.carry_https, world.pause)
         self._known_servers = {}
 
-    def how(self):
+    @staticmethod
+    def how(dns):
         """Return how a change is made, for the plan."""
         return (
-            f"one write to Azure DNS (resource group {self.dns.azure.resource_group}), if the record set's ETag is the "
+            f"one write to Azure DNS (resource group {dns.azure.resource_group}), if the record set's ETag is the "
             f"one that was read"
         )
 

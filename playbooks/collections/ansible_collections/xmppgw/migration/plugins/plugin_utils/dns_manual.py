@@ -19,9 +19,13 @@ class Manual:
         self.dns = dns
         self.world = world
 
-    def how(self):
+    @staticmethod
+    def how(_dns):
         """Return how a change is made, for the plan."""
-        return "by hand: the run prints the records and waits until every authoritative server has them"
+        return (
+            "by hand: the run prints the records and waits until every authoritative server has them; nothing but the "
+            "person who sets them compares what stands there"
+        )
 
     def change(self, change):
         """Print what is to be set, as zone-file lines."""

@@ -28,10 +28,19 @@ def provider_of(dns, world):
 
     `dns` is the document's part; `world` is a dns_world.World.
     """
+    return _known(dns)(dns, world)
+
+
+def how_of(dns):
+    """Return how the provider that the document names makes a change, for the plan; raise ProviderError."""
+    return _known(dns).how(dns)
+
+
+def _known(dns):
     known = PROVIDERS.get(dns.provider)
     if known is None:
         raise ProviderError(
             f"this version has no DNS provider {dns.provider!r}; it has {', '.join(sorted(PROVIDERS))}. With `manual` "
             f"the records are printed for you to set."
         )
-    return known(dns, world)
+    return known

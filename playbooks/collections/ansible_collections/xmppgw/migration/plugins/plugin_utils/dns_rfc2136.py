@@ -32,11 +32,10 @@ class Rfc2136:
         self.dns = dns
         self.world = world
 
-    def how(self):
+    @staticmethod
+    def how(dns):
         """Return how a change is made, for the plan."""
-        return (
-            f"one RFC 2136 update to {self.dns.primary}, signed by {self.dns.tsig.name}, if RRset and SOA are as read"
-        )
+        return f"one RFC 2136 update to {dns.primary}, signed by {dns.tsig.name}, if RRset and SOA are as read"
 
     def change(self, change):
         """Make the change; if only the serial moved, read again and retry. Raises ChangeError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, seen_partners
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_providers, planner, seen_partners
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import some
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.window import read
 
@@ -40,7 +40,7 @@ def with_outlook(plan, picture, accepted, refusals, hold, *, later=()):
         "maintenance_window": None if window.opens is None else window.says(),
         "expected_waits": expected_waits(plan, picture),
         "noticed": what_is_noticed(plan, picture),
-        "dns_writes": dns_writes(plan),
+        "dns_writes": dns_writes(plan, federation.dns),
         "waves": waves(plan),
         "point_of_no_return": POINT_OF_NO_RETURN,
         "products": f"{federation.legacy.product} to {federation.target.product}" if federation.legacy else "",
@@ -78,16 +78,19 @@ def waves(plan):
     ]
 
 
-def dns_writes(plan):
-    """Return [{step, name, before, after, prerequisite}]: every RRset that is written, compared and swapped."""
+def dns_writes(plan, dns):
+    """Return [{step, name, before, after, prerequisite, how}]: every RRset that is written, what must stand there right
+    before, whoever writes (`dns_rrset` looks), and how the document's provider writes it."""
     return [
         {
             "step": step["number"],
             "name": srv_name(item["subject"]),
             "before": item["before"],
             "after": item["after"],
-            "prerequisite": "the zone's SOA is unchanged and "
-            + ("there is no such RRset" if item["before"] is None else f"the RRset is {planner.show(item['before'])}"),
+            "prerequisite": "there is no such RRset"
+            if item["before"] is None
+            else f"the RRset is {planner.show(item['before'])}",
+            "how": dns_providers.how_of(dns),
         }
         for step in plan["steps"]
         for item in step["actions"]

@@ -85,10 +85,16 @@ def _tables(plan):
         yield "Waves of users", ("wave", "users", "digest"), rows
     if plan.get("dns_writes"):
         rows = [
-            (f"step {item['step']}: {item['name']}", show(item["before"]), show(item["after"]), item["prerequisite"])
+            (
+                f"step {item['step']}: {item['name']}",
+                show(item["before"]),
+                show(item["after"]),
+                item["prerequisite"],
+                item["how"],
+            )
             for item in plan["dns_writes"]
         ]
-        yield "DNS writes", ("record", "before", "after", "written only if"), rows
+        yield "DNS writes", ("record", "before", "after", "only if", "how"), rows
     yield "Partners", *_partners(plan["partners"])
     if plan.get("accepted"):
         rows = [(item["code"], item["found"], item["means"], item["by"], item["why"]) for item in plan["accepted"]]
