@@ -229,6 +229,14 @@ def _moved_users_stay_served(federation: Federation) -> Iterator[Finding]:
         yield Finding("moved-users-unserved", ("legacy", "gateway"), found, reads=reads)
 
 
+def _edge_names_are_known(federation: Federation) -> Iterator[Finding]:
+    legacy = federation.legacy
+    if legacy is None or legacy.decommissioned or legacy.single_edge_fqdn is not None or legacy.edge is not None:
+        return
+    found = f"found neither single_edge_fqdn nor edge for the legacy edge ({legacy.product})"
+    yield Finding("migration-r7-unknown", ("legacy",), found)
+
+
 def _federation_is_allowed(federation: Federation) -> Iterator[Finding]:
     if federation.legacy is not None and federation.legacy.allow_federated_users is False:
         yield Finding("federation-forbidden", ("legacy", "allow_federated_users"), "found allow_federated_users: false")
@@ -250,5 +258,6 @@ MIGRATION_RULES: Final[tuple[Rule, ...]] = (
     rule(_drain_has_its_minute, "drain"),
     rule(_platform_takes_text_only, "sip"),
     rule(_moved_users_stay_served, "scenario", "legacy", "target", "pilot", "users"),
+    rule(_edge_names_are_known, "legacy"),
     rule(_federation_is_allowed, "legacy"),
 )

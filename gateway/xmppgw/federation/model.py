@@ -184,8 +184,9 @@ class Legacy(Part):
     gateway: LegacyGateway
     pool: DomainName
     """pool on which users are homed before step 3"""
-    single_edge_fqdn: bool = False
-    """the legacy edge uses one FQDN for Access, Web Conferencing and A/V (rule R7)"""
+    single_edge_fqdn: bool | None = None
+    """the legacy edge uses one FQDN for Access, Web Conferencing and A/V (rule R7); absent: nobody has looked, or
+    `edge` says it"""
     edge: LegacyEdge | None = None
     """the same, by the names themselves"""
     allow_federated_users: bool | None = None

@@ -215,6 +215,12 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "Name `pilot.users` to prove the contrary, replace the gateway in place first, use `coexist`, or accept an"
             " interruption by name in `users.exceptions`.",
         ),
+        "migration-r7-unknown": _warning(
+            "Nobody has said whether the legacy edge has one FQDN for all services; the federation route could not be"
+            " moved then (R7). A migration refuses.",
+            "Look (`Get-CsService -EdgeServer`, Topology Builder), then say `single_edge_fqdn: false`, or name the"
+            " three in `legacy.edge`; or `-e accept=migration-r7-unknown`.",
+        ),
         # Guards that need nothing but the document.
         "migration-r7": Code(
             Severity.REFUSED,

@@ -150,9 +150,10 @@ BROKEN: dict[str, list[tuple[tuple[Change, ...], str]]] = {
     "preset-obsolete": [(((PARTNER, GOOGLE_TALK),), "federation.partners[0].preset")],
     "text-only": [((("platform: other", "platform: microsoft"),), "federation.sip.next_hop")],
     "moved-users-unserved": [((TO_2019,), "federation.legacy.gateway")],
+    "migration-r7-unknown": [((("    single_edge_fqdn: false\n", ""),), "federation.legacy")],
     "federation-forbidden": [
         (
-            (("single_edge_fqdn: false", "allow_federated_users: false"),),
+            (("single_edge_fqdn: false", "single_edge_fqdn: false\n    allow_federated_users: false"),),
             "federation.legacy.allow_federated_users",
         )
     ],
@@ -229,7 +230,10 @@ FINE: dict[str, tuple[Change, ...]] = {
             "edge: {access_fqdn: sip.corp.example, web_conferencing_fqdn: sip.corp.example, av_fqdn: av.corp.example}",
         ),
     ),
-    "federated users allowed": (("single_edge_fqdn: false", "allow_federated_users: true"),),
+    "federated users allowed": (
+        ("single_edge_fqdn: false", "single_edge_fqdn: false\n    allow_federated_users: true"),
+    ),
+    "an edge that is gone": (("single_edge_fqdn: false", "decommissioned: true"),),
     "records by hand": (MANUAL_DNS,),
 }
 

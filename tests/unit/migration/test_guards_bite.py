@@ -58,6 +58,10 @@ def flat_flag(world):
     world.federation["legacy"]["single_edge_fqdn"] = True
 
 
+def nobody_has_looked_at_the_edge(world):
+    del world.federation["legacy"]["single_edge_fqdn"]
+
+
 def branch_user_in_export(world):
     world.users({"user": "alice@corp.example"}, {"user": "sam@corp.example", "survivable_branch": True})
 
@@ -180,6 +184,7 @@ CASES = [
     ("migration-r5", federating_edge, None),
     ("migration-r7", one_name_for_all, None),
     ("migration-r7", flat_flag, None),
+    ("migration-r7-unknown", nobody_has_looked_at_the_edge, None),
     ("migration-r8", branch_user_in_export, None),
     ("migration-r8", branch_pool, None),
     ("migration-blank-name", blank_in_export, None),

@@ -12,6 +12,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry i
 
 from xmppgw.federation import CODES, Severity
 
+R7_UNKNOWN = "migration-r7-unknown"
 REFUSED_CODES = tuple(sorted(name for name, code in CODES.items() if code.severity is Severity.REFUSED))
 
 
@@ -23,6 +24,8 @@ class Document:
     """Problems that `check` refuses."""
     microsoft_next_hop: str = ""
     """The SIP next hop, if a Microsoft platform stands there."""
+    edge_unknown: list = field(default_factory=list)
+    """The problem that nobody has said whether the legacy edge has one name for all services, if so."""
 
 
 def read(picture):
@@ -31,6 +34,7 @@ def read(picture):
     return Document(
         refused=picture.environment.refused_by_the_document(),
         microsoft_next_hop=hop.fqdn if hop.platform.value == "microsoft" else "",
+        edge_unknown=[problem for problem in picture.environment.problems if problem.code == R7_UNKNOWN],
     )
 
 
@@ -45,6 +49,27 @@ def the_document_is_not_refused(situation):
             problem.hint or CODES[problem.code].remedy,
         )
         for problem in situation.document.refused
+    ]
+
+
+@guard(
+    R7_UNKNOWN,
+    accepted_as="the route is moved although nobody has said that the legacy edge has names of its own for Access, Web "
+    "Conferencing and A/V",
+)
+def somebody_has_looked_at_the_legacy_edge(situation):
+    """R7 again: a document that says nothing of the edge's names has not been checked against it."""
+    if situation.done >= 6:
+        return []
+    return [
+        Refusal(
+            R7_UNKNOWN,
+            "The federation route of a legacy edge with one FQDN for all services must not be moved (R7).",
+            f"{problem.file}:{problem.line} {problem.path}: {problem.message}",
+            "Look at the Edge pool (Get-CsService -EdgeServer, Topology Builder). Say legacy.single_edge_fqdn: false "
+            "in the document, or name access_fqdn, web_conferencing_fqdn and av_fqdn in legacy.edge.",
+        )
+        for problem in situation.document.edge_unknown
     ]
 
 
