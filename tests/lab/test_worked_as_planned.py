@@ -49,7 +49,9 @@ def srv_records(seen: dict) -> dict[str, object]:
     for (_server, domain, _name, kind), packet in zip(seen["about"], seen["packets"], strict=True):
         if kind == "SRV" and domain not in found:
             message = dns.message.from_wire(base64.b64decode(packet["answer"]))
-            found[domain] = sorted(f"{rrset.ttl} {item}" for rrset in message.answer for item in rrset)
+            # Signatures are made anew now and then, whatever a run does.
+            records = [rrset for rrset in message.answer if rrset.rdtype == dns.rdatatype.SRV]
+            found[domain] = sorted(f"{rrset.ttl} {item}" for rrset in records for item in rrset)
     return found
 
 

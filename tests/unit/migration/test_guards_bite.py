@@ -3,6 +3,7 @@
 The cases are by code; a guard without one fails the last test here.
 """
 
+import dns.rrset
 import pytest
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import guards, whole_plan
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
@@ -157,6 +158,22 @@ def servers_differ(world):
     world.srv["203.0.113.54", "corp.example"] = (15, ["10 10 5269 elsewhere.corp.example."])
 
 
+def bogus_zone(world):
+    world.bogus.add("corp.example")
+
+
+def unsigned_records(world):
+    def sign(reply, about):
+        _server, _domain, name, kind = about
+        if kind == "SOA":
+            reply.answer.append(dns.rrset.from_text(f"{name}.", 15, "IN", "RRSIG", f"SOA 13 2 3 {SIGNATURE}"))
+
+    world.tamper = sign
+
+
+SIGNATURE = f"20300101000000 20200101000000 1 corp.example. {'A' * 86}=="
+
+
 def no_addresses(world):
     world.unaddressed.add("edge1.corp.example")
 
@@ -206,6 +223,8 @@ CASES = [
     ("migration-coexist-user", xmpp_user_named_to_move, None),
     ("migration-coexist-srv", led_away, None),
     ("migration-dns-disagree", servers_differ, None),
+    ("migration-dnssec", bogus_zone, None),
+    ("migration-dnssec", unsigned_records, None),
     ("migration-dns-address", no_addresses, None),
     ("migration-direct-tls", direct_tls, None),
     ("migration-resolver-silent", deaf_edge, None),
@@ -220,6 +239,17 @@ def test_a_guard_bites_on_what_it_is_for(world, code, breaks, step):
 
 def test_where_nothing_is_broken_nothing_is_refused(world):
     assert found(world) == []
+
+
+def test_a_zone_that_became_bogus_stops_every_step_that_touches_dns(world):
+    bogus_zone(world)
+    assert [step for step in ALL_STEPS if "migration-dnssec" in found(world, step)] == [4, 5, 6]
+
+
+def test_a_resolver_that_fails_for_its_own_reasons_proves_nothing(world):
+    world.silent_servers.add(world.federation["dns"]["resolvers"][0])
+    assert found(world) == []
+    assert "does not answer" in world.picture().resolvers.notices[0]
 
 
 def test_and_neither_in_coexistence(world):

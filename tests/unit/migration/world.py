@@ -15,6 +15,7 @@ import dns.rrset
 import yaml
 from ansible_collections.xmppgw.migration.plugins.module_utils.chain import extend
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.environment import (
+    RESOLVED,
     Environment,
     examine,
     narrowed_to_the_pilot,
@@ -89,6 +90,8 @@ class World:
         """Called with every answer of a name server before it is sent."""
         self.direct_tls = set()
         """Domains that publish direct TLS."""
+        self.bogus = set()
+        """Domains whose signatures do not hold for a resolver that checks them."""
         self.unaddressed = set()
         """Names without an A or AAAA record."""
         self.legacy_streams = []
@@ -133,8 +136,11 @@ class World:
         if name.startswith("_xmpps-server."):
             if domain in self.direct_tls:
                 reply.answer.append(dns.rrset.from_text(f"{name}.", 15, "IN", "SRV", "1 1 5270 edge1.corp.example."))
-        elif kind == "SRV":
+        elif kind == "resolved" and domain in self.bogus:
+            reply.set_rcode(dns.rcode.SERVFAIL)
+        elif kind == "SRV" or kind in RESOLVED:
             gateway = self.federation["legacy"]["gateway"]["fqdn"]
+            server = self.federation["dns"].get("primary", server) if kind in RESOLVED else server
             ttl, texts = self.srv.get((server, domain), (15, [f"10 10 5269 {gateway}."]))
             reply.answer.append(dns.rrset.from_text(f"{name}.", ttl, "IN", "SRV", *texts))
         elif kind == "SOA":
@@ -170,11 +176,12 @@ class World:
         }
         for host in environment.edges:
             seen[host]["reach"] = self.reach
-        packets, about = environment.questions()
-        seen["fe1"]["about"] = about
-        seen["fe1"]["packets"] = [
-            self.answer(environment, packet, item) for packet, item in zip(packets, about, strict=True)
-        ]
+        for host, asked in (
+            ("fe1", environment.questions()),
+            (environment.resolving_edge, environment.resolver_questions()),
+        ):
+            seen[host]["about"] = [item for _packet, item in asked]
+            seen[host]["packets"] = [self.answer(environment, packet, item) for packet, item in asked]
         state = {"problem": self.state_problem, "lock": self.lock, "present": bool(self.records)}
         copy = self.records if self.copy_records is None else self.copy_records
         seen[environment.authority]["state"] = {**state, "records": self.records}

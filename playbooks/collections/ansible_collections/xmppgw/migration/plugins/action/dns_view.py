@@ -82,20 +82,12 @@ class ActionModule(MigrationAction):
     def resolvers(self, dns, zone, name, *, signed, expected):
         """Return what each configured resolver says of one name, beside what the authoritative servers say."""
         answers = self.ask([dns_messages.question_to_resolver(server, name, "SRV") for server in dns.resolvers])
-        said = dict(zip(dns.resolvers, (read(answer, name) for answer in answers), strict=True))
+        said = dict(zip(dns.resolvers, (dns_sight.answered(answer, name) for answer in answers), strict=True))
         doubtful = [server for server, answer in said.items() if answer.get("rcode") == "SERVFAIL"]
         unchecked = self.ask(
             [dns_messages.question_to_resolver(s, name, "SRV", checking_disabled=True) for s in doubtful]
         )
         for server, answer in zip(doubtful, unchecked, strict=True):
-            said[server]["unchecked"] = read(answer, name)
+            said[server]["unchecked"] = dns_sight.answered(answer, name)
         problems, notices = dns_sight.resolvers_say(name, said, expected, signed=signed)
         return {"zone": zone, "resolvers": said, "problems": problems, "notices": notices}
-
-
-def read(answer, name):
-    """Return a resolver's answer, or what is wrong with it."""
-    try:
-        return dns_messages.read_answer(answer, name, "SRV")
-    except dns_messages.DnsError as problem:
-        return {"error": str(problem), "rcode": "", "rrset": None, "validated": False}

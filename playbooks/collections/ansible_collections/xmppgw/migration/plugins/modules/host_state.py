@@ -125,7 +125,7 @@ def main():
         if wanted["state_directory"]:
             seen["state"] = state_directory.read_state(wanted["state_directory"])
         if wanted["packets"]:
-            seen["packets"] = packets.carry(wanted["packets"])
+            seen["packets"] = packets.carry_together(wanted["packets"])
     except tables.TableError as problem:
         module.fail_json(msg=f"[migration-unreachable] {problem}", code="migration-unreachable")
     module.exit_json(changed=False, seen=seen)

@@ -1,12 +1,12 @@
 """What the world sees of our SRV records: authoritative servers, their serials and signatures, and resolvers.
 
-Used by the action `dns_view`. Pure: answers in, facts and sentences out. A problem is something to stop for; a notice
-is something to know.
+Used by the action `dns_view` and by the picture. Pure: answers in, facts and sentences out. A problem is something to
+stop for; a notice is something to know.
 """
 
 from __future__ import annotations
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import rrsets
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages, rrsets
 
 
 def lag(serials):
@@ -27,6 +27,14 @@ def lag(serials):
 
 def _later(one, other):
     return 0 < (one - other) % 2**32 < 2**31
+
+
+def answered(answer, name):
+    """Return a resolver's answer on an SRV RRset, or what is wrong with it."""
+    try:
+        return dns_messages.read_answer(answer, name, "SRV")
+    except dns_messages.DnsError as problem:
+        return {"error": str(problem), "rcode": "", "rrset": None, "validated": False}
 
 
 def unsigned(name, answers):

@@ -20,6 +20,9 @@ from xmppgw.federation.model import ExceptionReason, Owner, Scenario
 
 STATE_DIRECTORY = "/var/lib/xmppgw-migration"
 TABLES = ("homing", "route")
+UNCHECKED = "resolved unchecked"
+RESOLVED = ("resolved", UNCHECKED)
+"""What a question to a resolver is about: its answer as everybody gets it, and the one that it did not validate."""
 
 
 def examine(path):
@@ -159,6 +162,11 @@ class Environment:
         return sorted(self.groups["dns_writer"])[0]
 
     @property
+    def resolving_edge(self):
+        """The host that asks the document's resolvers: what an edge may ask is what the firewall lets it ask."""
+        return self.edges[0]
+
+    @property
     def homes(self):
         """Return {legacy, target}: what homing tables call the two pools (in the lab: the host name of each)."""
         pools = {"target": self.federation.target.pool}
@@ -272,21 +280,41 @@ class Environment:
             arguments["legacy"] = True
         if host in (self.authority, self.copy):
             arguments["state_directory"] = STATE_DIRECTORY
+        asked = []
         if host == self.dns_writer:
-            arguments["packets"], about = self.questions()
+            asked += self.questions()
+        if host == self.resolving_edge:
+            asked += self.resolver_questions()
+        if asked:
+            arguments["packets"], about = [packet for packet, _about in asked], [item for _packet, item in asked]
         return arguments, about
 
     def questions(self):
-        """Return (packets, what each is about): every SRV RRset and SOA on every server, the edges' addresses."""
-        packets, about = [], []
+        """Return [(packet, what it is about)]: every SRV RRset and SOA on every server, with their signatures, and the
+        edges' addresses."""
+        asked = []
         for server in self.federation.dns.authoritative:
             for domain in (*self.federation.own_domains, *self.federation.legacy_domains):
                 zone = dns_messages.zone_of(domain, self.federation.dns.zones)
                 for name, kind in ((srv_name(domain), "SRV"), (direct_tls_name(domain), "SRV"), (zone, "SOA")):
-                    packets.append(dns_messages.question(server, name, kind))
-                    about.append([server, domain, name, kind])
+                    packet = dns_messages.question_for_signatures(server, name, kind)
+                    asked.append((packet, [server, domain, name, kind]))
             for edge in self.federation.edges:
                 for kind in ("A", "AAAA"):
-                    packets.append(dns_messages.question(server, edge.fqdn, kind))
-                    about.append([server, None, edge.fqdn, kind])
-        return packets, about
+                    packet = dns_messages.question(server, edge.fqdn, kind)
+                    asked.append((packet, [server, None, edge.fqdn, kind]))
+        return asked
+
+    def resolver_questions(self):
+        """Return [(packet, what it is about)]: our SRV RRsets at every resolver, with its checks and without."""
+        return [
+            (
+                dns_messages.question_to_resolver(
+                    resolver, srv_name(domain), "SRV", checking_disabled=kind == UNCHECKED
+                ),
+                [resolver, domain, srv_name(domain), kind],
+            )
+            for resolver in self.federation.dns.resolvers
+            for domain in self.federation.own_domains
+            for kind in RESOLVED
+        ]

@@ -12,6 +12,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import P
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_dns import SeenDns
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_gateways import SeenGateways
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_platforms import SeenPlatforms
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_resolvers import SeenResolvers
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_state import SeenState
 
 from xmppgw.federation import srv_name
@@ -37,6 +38,7 @@ class Picture:
         self.state = SeenState(environment, seen, noted=noted, take_over=take_over)
         self.history = self.state.history
         self.dns = SeenDns(environment, seen)
+        self.resolvers = SeenResolvers(environment, seen, self.dns)
         self.platforms = SeenPlatforms(environment, seen)
         self.gateways = SeenGateways(environment, seen, now, self.history.step)
         environment.arriving = self._arriving()

@@ -55,6 +55,7 @@ def _notices(plan, picture, accepted, refusals, later):
     lines += [f"ACCEPTED [{item.code}] by {item.by} ({item.why}): {item.means}" for item in accepted]
     unlisted = seen_partners.unlisted(picture.environment, picture.seen)
     lines += [unlisted_words(unlisted)] if unlisted else []
+    lines += [f"DNS: {notice}" for notice in picture.resolvers.notices]
     return lines + decided(picture.environment.document)
 
 

@@ -6,6 +6,7 @@ Part of Picture.
 from __future__ import annotations
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_messages
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.environment import RESOLVED
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
 from xmppgw.federation import srv_name
@@ -18,15 +19,22 @@ class SeenDns:
         self.federation = environment.federation
         answers = seen[environment.dns_writer]
         self.rrsets, self.negative_ttl, self.addressed, self.addresses = {}, {}, {}, {}
+        self.signed, self.signatures = set(), {}
+        """Domains whose zones are signed; domain to server to its answer on the SRV RRset (read_answer)."""
         for (server, domain, name, kind), answer in zip(answers["about"], answers["packets"], strict=True):
+            if kind in RESOLVED:
+                continue
             try:
                 found = dns_messages.read_rrset(answer, name, kind)
             except dns_messages.DnsError as problem:
                 raise PictureError("migration-unreachable", f"Name server {server}: {problem}") from problem
             if kind == "SRV" and name == srv_name(domain):
                 self.rrsets.setdefault(domain, {})[server] = found["rrset"]
+                self.signatures.setdefault(domain, {})[server] = dns_messages.read_answer(answer, name, kind)
             elif kind == "SOA":
                 self.negative_ttl[domain] = max(self.negative_ttl.get(domain, 0), found["negative_ttl"] or 0)
+                if dns_messages.read_answer(answer, name, kind)["signed"]:
+                    self.signed.add(domain)
             elif found["rrset"]:
                 self.addressed.setdefault(name, set()).add(server)
             if kind in ("A", "AAAA"):

@@ -25,6 +25,8 @@ class Dns:
     """SRV targets without an address record."""
     direct_tls: list = field(default_factory=list)
     """SIP domains of ours with an SRV RRset for direct TLS."""
+    bogus: list = field(default_factory=list)
+    """Sentences on signatures of our SRV RRsets that are missing in a signed zone or do not hold."""
     deaf_edges: dict = field(default_factory=dict)
     """Edge to why it reaches no resolver."""
 
@@ -53,6 +55,7 @@ def read(picture):
             if server not in picture.dns.addressed.get(edge.fqdn, set())
         ],
         direct_tls=[domain for domain in federation.own_domains if picture.dns.addressed.get(direct_tls_name(domain))],
+        bogus=picture.resolvers.problems,
         deaf_edges=picture.deaf_edges(),
     )
 
@@ -95,6 +98,22 @@ def authoritative_servers_agree(situation):
             "All authoritative servers must give the same answer before DNS is touched.",
             some(situation.dns.disagreement),
             "Repair the zone transfer between the servers named here; nothing was changed.",
+        )
+    ]
+
+
+@guard("migration-dnssec")
+def signatures_hold(situation):
+    """Whoever validates gets no answer from a zone whose signatures do not hold, whomever its records name."""
+    if situation.step < 4 or not situation.dns.bogus:
+        return []
+    return [
+        Refusal(
+            "migration-dnssec",
+            "A signed zone must be valid before DNS is touched: partners that validate would find nobody.",
+            some(situation.dns.bogus),
+            "Repair the zone's signatures (at the primary, and what each secondary serves), and run again; nothing was "
+            "changed.",
         )
     ]
 
