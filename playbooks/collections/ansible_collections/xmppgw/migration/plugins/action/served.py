@@ -16,17 +16,13 @@ class ActionModule(MigrationAction):
         host = task_vars["inventory_hostname"]
         picture, _damage = damaged_journal.look(self, task_vars)
         if picture is None:
-            return {"changed": False, "verdicts": []}
+            return {"changed": False, "verdicts": [], "awaited": {}}
         around = picture.environment
         stage = picture.history.step
-        phases = (picture.gateways.seen_on(host)["control"].get("phases") or {}).get("phases") or {}
-        looks = served_looks.looks(
-            around,
-            host,
-            stage,
-            {partner: entry["phase"] for partner, entry in phases.items()},
-        )
-        asked = [{key: value for key, value in look.items() if key != "about"} for look in looks]
+        entries = (picture.gateways.seen_on(host)["control"].get("phases") or {}).get("phases") or {}
+        phases = {partner: entry["phase"] for partner, entry in entries.items()}
+        looks = list(served_looks.looks(around, host, stage, phases))
+        asked = [{key: value for key, value in look.items() if key not in ("about", "names")} for look in looks]
         found = self.remote("served_certificates", {"looks": asked}, task_vars)["served"] if asked else []
         standing = {
             (other, name): (certificate or {}).get("pem")
@@ -36,6 +32,7 @@ class ActionModule(MigrationAction):
         now = datetime.datetime.now(datetime.UTC)
         return {
             "changed": False,
+            "awaited": served_looks.awaited(around, host, stage, {look["name"] for look in looks}),
             "verdicts": [
                 {"from": host, **served_looks.verdict(look, served, around, standing, now)}
                 for look, served in zip(looks, found, strict=True)

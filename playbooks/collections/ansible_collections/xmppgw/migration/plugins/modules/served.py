@@ -20,7 +20,11 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 verdicts:
-  description: One entry per server, with certificate, protocol, ocsp and findings.
+  description: One entry per server, with certificate, protocol, ocsp, findings and remarks.
   type: list
+  returned: success
+awaited:
+  description: Server to what has to come before it serves anything.
+  type: dict
   returned: success
 """

@@ -244,8 +244,20 @@ def _leaf(leaf, wanted, *, exact):
     return findings
 
 
+def form(chain, wanted):
+    """Return what is wrong with a chain whose root nobody here knows: order, names, usages, strength, strangers in it.
+
+    `wanted`: names, usages. A leaf that names no usage at all may be used for any.
+    """
+    usage = wanted["usages"] if usages(chain[0]) else []
+    findings = _order(chain) + _leaf(chain[0], {"names": wanted["names"], "usages": usage}, exact=False)
+    if len(chain) == 1 and chain[0].issuer == chain[0].subject:
+        findings.append(Finding("certificate-untrusted", "it is signed by nobody but itself"))
+    return findings + [item for certificate in chain for item in _strength(certificate)] + _foreign(chain)
+
+
 def dates(chain, now):
-    """Return what is wrong with the dates of a chain alone: all that is judged of a certificate that is not ours."""
+    """Return what is wrong with the dates of a chain alone."""
     return [item for certificate in chain for item in _dates(certificate, now, leaf=certificate is chain[0])]
 
 

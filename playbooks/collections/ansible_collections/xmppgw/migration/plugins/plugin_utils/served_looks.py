@@ -12,6 +12,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import wanted
 from xmppgw.federation.model import LINK_PORT, S2S_PORT
 
 SIP_PORT = 5061
+SERVER = ["serverAuth"]
 TLS_VERSIONS = ("TLSv1.2", "TLSv1.3")
 """What may be spoken; anything older is a finding."""
 
@@ -36,6 +37,7 @@ def _at_legacy(federation, stage):
         "to": (*federation.own_domains, *federation.legacy_domains)[0],
         "fetch_ocsp": True,
         "about": None,
+        "names": [*federation.own_domains, *federation.legacy_domains],
     }
 
 
@@ -96,19 +98,30 @@ def _from_front_end(federation, host, stage):
                 "port": hop.port,
                 "server_name": hop.fqdn,
                 "about": None,
+                "names": [hop.fqdn],
                 **mine,
             }
         )
     return found
 
 
+def awaited(environment, host, stage, looked_at):
+    """Return {server: what has to come first} of one of our hosts' servers that are not looked at yet. `looked_at`:
+    names of the looks that are made."""
+    if host in environment.edges:
+        link = {} if stage >= 2 else {f"{host}:link": "step 2 starts the edge"}
+        first = "step 5 opens 5269" if stage < 5 else "step 6 answers here for a first partner"
+        return link | ({} if f"{host}:public" in looked_at else {f"{host}:public": first})
+    return {} if stage >= 1 else {f"{host}:sip": "step 1 starts the front end"}
+
+
 def verdict(look, served, environment, standing, now):
     """Return what was served and what is wrong with it.
 
-    `standing`: {(host, name): PEM} of what lies on our hosts. What is not ours is described, and judged only for its
-    dates and its TLS version.
+    `standing`: {(host, name): PEM} of what lies on our hosts. What is not ours is judged for its dates and its TLS
+    version; its names, usages and chain are remarks: who trusts it, and for what, is known to those who use it.
     """
-    result = {"name": look["name"], "ours": look["about"] is not None, "findings": []}
+    result = {"name": look["name"], "ours": look["about"] is not None, "findings": [], "remarks": []}
     if "error" in served:
         return {**result, "findings": [{"code": "certificate-not-served", "text": served["error"]}]}
     result |= {key: served[key] for key in ("protocol", "cipher", "ocsp")}
@@ -120,7 +133,7 @@ def verdict(look, served, environment, standing, now):
         "certificate": judging.describe(chain[0]),
         "chain": [judging.describe(item)["subject"] for item in chain],
     }
-    findings = []
+    findings, remarks = [], []
     if look["about"]:
         host, name = look["about"]
         item = environment.wanted_host(host)["certificates"][name]
@@ -129,11 +142,16 @@ def verdict(look, served, environment, standing, now):
         findings += _loaded(chain[0], standing.get((host, name)))
     else:
         findings += judging.dates(chain, now)
+        remarks += judging.form(chain, {"names": look["names"], "usages": SERVER})
     if served["protocol"] not in TLS_VERSIONS:
         findings.append(judging.Finding("certificate-protocol", f"it speaks {served['protocol'] or 'no known TLS'}"))
     if served["ocsp"]["status"] == "revoked":
         findings.append(judging.Finding("certificate-revoked", f"OCSP ({served['ocsp']['how']}) says revoked"))
-    return {**result, "findings": [finding.as_dict() for finding in findings]}
+    return {
+        **result,
+        "findings": [finding.as_dict() for finding in findings],
+        "remarks": [remark.as_dict() for remark in remarks],
+    }
 
 
 def _loaded(leaf, pem):
@@ -152,12 +170,14 @@ def _loaded(leaf, pem):
     ]
 
 
-def lines(found):
-    """Return verdicts as text."""
+def lines(found, awaited_):
+    """Return verdicts, and what is not served yet, as text."""
     shown = [f"  {'served by':<34} {'TLS':<8} {'ends':<11} {'OCSP':<28} state"]
     for item in sorted(found, key=lambda entry: entry["name"]):
         ocsp = item.get("ocsp") or {"status": ""}
         ends = (item.get("certificate") or {}).get("not_after", "")[:10]
-        state = "; ".join(f"[{finding['code']}] {finding['text']}" for finding in item["findings"]) or "good"
+        said = [*item["findings"], *item["remarks"]]
+        state = "; ".join(f"[{finding['code']}] {finding['text']}" for finding in said) or "good"
         shown.append(f"  {item['name']:<34} {item.get('protocol', ''):<8} {ends:<11} {ocsp['status'][:28]:<28} {state}")
+    shown += [f"  {name:<34} not there yet: {why}" for name, why in sorted(awaited_.items())]
     return shown
