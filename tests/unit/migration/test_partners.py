@@ -138,6 +138,8 @@ S_ONLY = {"domain": "partner1.example", "dialback": False, "allowed": ["S"], "ex
 S_OR_T = {**S_ONLY, "domain": "partner2.example", "dialback": True, "allowed": ["S", "T"]}
 EXCEPTED = {**S_ONLY, "exception": {"reason": "their server is rebuilt this week", "by": "Ada"}}
 REFUSED = {"ok": False, "stage": "dialback", "reason": "not-authorized: our dialback key is invalid: who answers?"}
+NO_TLS = {"ok": False, "stage": "tls", "reason": "remote-connection-failed: its certificate has expired"}
+DIALBACK = {"dialback": True, "allowed": ["S", "T"]}
 UNREACHABLE = {"ok": False, "stage": "connect", "reason": "remote-server-timeout: nobody answers on 203.0.113.12:5269"}
 
 
@@ -151,7 +153,9 @@ UNREACHABLE = {"ok": False, "stage": "connect", "reason": "remote-server-timeout
         (REFUSED, S_OR_T, False, "unproved", True, True),
         (REFUSED, S_OR_T, True, "failed", False, True),  # it is ours now: it has to work
         (REFUSED, S_ONLY, False, "failed", False, True),
-        (UNREACHABLE, S_OR_T, False, "unproved", True, False),  # required at the switch
+        (UNREACHABLE, S_OR_T, False, "failed", False, False),  # it cannot be proved yet, but it must be there
+        (NO_TLS, S_OR_T, False, "failed", False, False),
+        (UNREACHABLE, {**EXCEPTED, **DIALBACK}, False, "excepted", True, False),
         (UNREACHABLE, S_OR_T, True, "failed", False, False),
         (UNREACHABLE, S_ONLY, False, "failed", False, False),
         (UNREACHABLE, EXCEPTED, False, "excepted", True, False),

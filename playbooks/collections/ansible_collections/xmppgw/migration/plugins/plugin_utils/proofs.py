@@ -12,9 +12,9 @@ def judge(answer, partner, *, at_switch):
     """Return {outcome, why, good, reached} for one edge's answer to `connect`.
 
     A partner that verifies us by dialback asks whoever DNS names, down a stream that may still end at the legacy
-    gateway. Before its phase is `gateway` (`at_switch` False) it therefore cannot prove us; that it was `reached` is
-    all that can be seen. A named exception of the document stands in for a proof, never for a method that is not
-    allowed.
+    gateway. Before its phase is `gateway` (`at_switch` False) it therefore cannot prove us; that it was `reached` (TCP,
+    TLS where it is spoken, features, and our key sent) is all that can be seen, and so much must be. A named exception
+    of the document stands in for a proof, never for a method that is not allowed.
     """
     outcome, reason = answer.get("outcome"), str(answer.get("reason") or "")
     if answer.get("ok") and outcome in METHODS:
@@ -28,7 +28,7 @@ def judge(answer, partner, *, at_switch):
     if exception:
         why = f"excepted by {exception['by']}: {exception['reason']} (found: {found})"
         return _verdict("excepted", why, good=True, reached=reached)
-    if partner["dialback"] and not at_switch:
+    if partner["dialback"] and not at_switch and reached:
         why = f"waits for the switch: {reason or 'the partner asked the legacy gateway'}"
         return _verdict("unproved", why, good=True, reached=reached)
     return _verdict("failed", found, good=False, reached=reached)
