@@ -13,7 +13,9 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
     handing_over,
     next_hop_judging,
+    plan_outlook,
     policy_effect,
+    whole_plan,
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from cryptography import x509
@@ -174,6 +176,52 @@ def test_nobody_there_and_nothing_of_ours_yet(tmp_path):
     assert "cannot be reached" in next_hop_judging.judge(seen, NOW)[0][0]
 
 
+@pytest.fixture
+def glimpsed(tmp_path, authority):
+    """Look at a platform from a front end that has nothing yet; the problems, and what the plan says of it."""
+    doors = []
+
+    def glimpse(*, server=None, name="pool.example", listening=True):
+        if listening:
+            platform = Platform(server or authority.issue("pool.example"), authority.path)
+            doors.append(platform.door)
+            port = platform.port
+        else:
+            with socket.create_server(("127.0.0.1", 0)) as door:
+                port = door.getsockname()[1]
+        wanted = {"name": name, "kind": "tls", "addresses": ["127.0.0.1"], "port": port, "server_name": name}
+        seen = next_hop.seen_from_here(tmp_path / "none.json", wanted)
+        roots = authority.path.read_text()
+        return next_hop_judging.judge_unarmed(seen, name, roots, NOW), next_hop_judging.not_tried(seen)
+
+    yield glimpse
+    for door in doors:
+        door.close()
+
+
+def test_before_we_have_a_certificate_the_platforms_own_is_looked_at(glimpsed):
+    problems, said = glimpsed()
+    assert problems == []
+    assert "certificate for pool.example" in said
+
+
+def test_what_no_front_end_would_trust_is_known_before_step_1(glimpsed, authority, tmp_path):
+    stranger = Authority(tmp_path, "theirs").issue("pool.example")
+    assert "missing" in glimpsed(server=stranger)[0][0]
+    assert "does not name elsewhere.example" in glimpsed(name="elsewhere.example")[0][0]
+    assert "ends on" in glimpsed(server=authority.issue("pool.example", days=3))[0][0]
+    assert "shows no certificate" in glimpsed(listening=False)[0][0]
+
+
+def test_a_host_without_openssl_looks_at_nothing_and_says_so(glimpsed, monkeypatch):
+    monkeypatch.setattr(next_hop.shutil, "which", lambda name: None)
+    assert glimpsed(listening=False) == ([], "there is no openssl on this host")
+
+
+def test_with_our_certificate_nothing_is_left_to_say(shaken):
+    assert next_hop_judging.not_tried(shaken()) == ""
+
+
 # Guards
 
 
@@ -185,6 +233,28 @@ def test_a_next_hop_that_refuses_us_stops_preflight(world):
     picture = world.picture()
     picture.seen["fe1"]["next_hop"] = {"stage": "connect", "where": "pool:5061", "problem": "refused"}
     assert codes(picture, 2, preflight=True) == ["migration-next-hop"]
+
+
+def test_a_next_hop_that_nobody_will_trust_stops_preflight_before_step_1(world, tmp_path):
+    ours = world.environment().front_ends[0]
+
+    def served_by(authority):
+        picture = world.picture()
+        certificate, _key = authority.issue(picture.environment.next_hop["name"], days=2000)
+        served = {"chain": certificate.read_text(), "protocol": "TLSv1.2"}
+        picture.seen[ours]["next_hop"] = {"stage": "none", "problem": "no certificate yet", "served": served}
+        plan = plan_outlook.with_outlook(whole_plan.plan_of(picture), picture, [], [], None)
+        return codes(picture, 1, preflight=True), plan["notices"]
+
+    refused, notices = served_by(Authority(tmp_path, "theirs"))
+    assert refused == ["migration-next-hop"]
+    assert [notice.partition(":")[0] for notice in notices] == ["NOT TRIED"]
+    trusted = Authority(tmp_path, "trusted")
+    (tmp_path / "ca" / "private" / "ca.pem").write_text(trusted.path.read_text())
+    refused, (notice,) = served_by(trusted)
+    assert refused == []
+    assert f"mutual TLS from {ours} to" in notice
+    assert "TLSv1.2; certificate for" in notice
 
 
 @pytest.fixture

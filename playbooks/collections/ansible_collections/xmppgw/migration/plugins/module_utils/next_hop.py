@@ -8,15 +8,29 @@ stay on the host.
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import ssl
 import uuid
 from pathlib import Path
 
+from ansible_collections.xmppgw.migration.plugins.module_utils.served_certificates import first_that_answers
+
 TIMEOUT = 5.0
 """Seconds for connecting, for the handshake and for the answer, each."""
 ANSWER_LIMIT = 16 * 1024
 """Octets of an answer; that to OPTIONS has a few hundred."""
+
+
+def seen_from_here(settings_path, server):
+    """Return what `shake` does; before a front end has its certificate also `served`: what the next hop shows somebody
+    who shows none, or {untried} where this host cannot look. `server`: as `first_that_answers` takes it."""
+    found = shake(settings_path)
+    if found["stage"] != "none":
+        return found
+    if shutil.which("openssl") is None:
+        return {**found, "served": {"untried": "there is no openssl on this host"}}
+    return {**found, "served": first_that_answers(server)}
 
 
 def shake(settings_path):

@@ -1,8 +1,8 @@
 """What a server really serves: connects from this host, plainly or by STARTTLS, and hands back chain and OCSP.
 
-Used by the module `served_certificates`. `openssl s_client` does the handshake, because the hosts' own Python shows
-neither chain nor stapled OCSP; XMPP's preamble is spoken here, as a stream header needs a `from` where partners in
-different phases get different servers (DESIGN 7.3). It judges nothing and reads no key into its answer.
+Used by the modules `served_certificates` and `host_state`. `openssl s_client` does the handshake, because the hosts'
+own Python shows neither chain nor stapled OCSP; XMPP's preamble is spoken here, as a stream header needs a `from` where
+partners in different phases get different servers (DESIGN 7.3). It judges nothing and reads no key into its answer.
 """
 
 from __future__ import annotations
@@ -45,6 +45,17 @@ def look(wanted):
     except LookError as error:
         return {"error": f"{wanted['address']}:{wanted['port']}: {error}"}
     return read_output(text, wanted, fetch=bool(wanted.get("fetch_ocsp")))
+
+
+def first_that_answers(wanted):
+    """Look at the first of its `addresses` that answers; all errors if none does. `wanted` has a name, too."""
+    errors = []
+    for address in wanted["addresses"]:
+        found = look({**wanted, "address": address})
+        if "error" not in found:
+            return {"name": wanted["name"], **found}
+        errors.append(found["error"])
+    return {"name": wanted["name"], "error": "; ".join(errors) or "no address"}
 
 
 def start_tls(connection, to, sender):

@@ -27,8 +27,10 @@ options:
     type: list
     elements: dict
   next_hop:
-    description: The front end's configuration, with whose certificate a handshake with the SIP next hop is completed.
-    type: path
+    description: >-
+      The front end's configuration (settings), with whose certificate a handshake with the SIP next hop is completed,
+      and as what it is looked at while there is none (server; see O(xmppgw.migration.served_certificates#module)).
+    type: dict
   state_directory:
     description: Directory of the migration's journal and lock.
     type: path
@@ -103,7 +105,7 @@ def main():
             "platform": {"type": "list", "elements": "str"},
             "legacy": {"type": "bool", "default": False},
             "reach": {"type": "list", "elements": "dict"},
-            "next_hop": {"type": "path"},
+            "next_hop": {"type": "dict"},
             "state_directory": {"type": "path"},
             "packets": {"type": "list", "elements": "dict"},
         },
@@ -121,7 +123,7 @@ def main():
         if wanted["reach"]:
             seen["reach"] = reaching.try_all(wanted["reach"])
         if wanted["next_hop"]:
-            seen["next_hop"] = next_hop.shake(wanted["next_hop"])
+            seen["next_hop"] = next_hop.seen_from_here(wanted["next_hop"]["settings"], wanted["next_hop"]["server"])
         if wanted["state_directory"]:
             seen["state"] = state_directory.read_state(wanted["state_directory"])
         if wanted["packets"]:

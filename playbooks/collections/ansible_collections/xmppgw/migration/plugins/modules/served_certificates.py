@@ -34,20 +34,9 @@ served:
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible_collections.xmppgw.migration.plugins.module_utils.served_certificates import look  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.module_utils.served_certificates import first_that_answers  # noqa: E402
 
 AT_ONCE = 8
-
-
-def first_that_answers(wanted):
-    """Look at the first address that answers; all errors if none does."""
-    errors = []
-    for address in wanted["addresses"]:
-        found = look({**wanted, "address": address})
-        if "error" not in found:
-            return {"name": wanted["name"], **found}
-        errors.append(found["error"])
-    return {"name": wanted["name"], "error": "; ".join(errors) or "no address"}
 
 
 def main():

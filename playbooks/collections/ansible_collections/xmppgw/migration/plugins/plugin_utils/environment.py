@@ -162,6 +162,19 @@ class Environment:
         return sorted(self.groups["dns_writer"])[0]
 
     @property
+    def next_hop(self):
+        """The SIP next hop as a server to look at."""
+        sip = self.federation.sip
+        peer = next(peer for peer in sip.peers if peer.fqdn == sip.next_hop.fqdn)
+        return {
+            "name": sip.next_hop.fqdn,
+            "kind": "tls",
+            "addresses": [str(address) for address in peer.addresses],
+            "port": sip.next_hop.port,
+            "server_name": sip.next_hop.fqdn,
+        }
+
+    @property
     def resolving_edge(self):
         """The host that asks the document's resolvers: what an edge may ask is what the firewall lets it ask."""
         return self.edges[0]
@@ -267,7 +280,7 @@ class Environment:
         if host in self.front_ends or host in self.edges:
             arguments["gateway"] = wanted.what_to_read(self.wanted_host(host))
         if host in self.front_ends:
-            arguments["next_hop"] = arguments["gateway"]["settings"]
+            arguments["next_hop"] = {"settings": arguments["gateway"]["settings"], "server": self.next_hop}
         if host in self.edges and self.federation.legacy:
             gateway = self.federation.legacy.gateway
             arguments["reach"] = [

@@ -1,16 +1,19 @@
 """What a handshake with the SIP next hop showed: sentences on what is wrong, and one on what was found.
 
-Pure; the guard `migration-next-hop` calls it.
+Pure; the guard `migration-next-hop` and the plan's notices call it.
 """
 
 from __future__ import annotations
 
 import datetime
 
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import certificate_judging as judging
 from cryptography import x509
 
 SOON = datetime.timedelta(days=14)
 """Shorter than this, and a certificate would end in the middle of a migration."""
+NO_MATTER = ("certificate-due", "certificate-order", "certificate-foreign")
+"""Findings on a chain that no handshake fails for; when it ends is judged by SOON."""
 
 
 def judge(seen, now):
@@ -29,14 +32,45 @@ def judge(seen, now):
         problems.append(f"{where} refused our certificate: {problem}")
     elif stage == "answer":
         problems.append(f"{where} did not answer OPTIONS after the handshake: {problem}")
-    leaf = loaded(seen)
-    if leaf is not None:
-        if leaf.not_valid_after_utc - now < SOON:
-            problems.append(f"{where}: its certificate ends on {leaf.not_valid_after_utc:%Y-%m-%d}")
-        missing = lacking_usages(leaf)
-        if missing:
-            problems.append(f"{where}: its certificate may not be used for {' and '.join(missing)}")
-    return problems, found
+    return problems + leaf_problems(where, loaded(seen), now), found
+
+
+def judge_unarmed(seen, name, roots, now):
+    """Return the problems that show before a front end has a certificate: whether it is there, its chain and name.
+
+    `seen`: what next_hop.seen_from_here returned; `roots`: PEM of those that our front ends will trust.
+    """
+    served = seen.get("served") or {}
+    if "error" in served:
+        return [f"{name} shows no certificate: {served['error']}"]
+    if "chain" not in served:
+        return []
+    findings = judging.examine(served["chain"], {"names": [name], "usages": []}, roots, now)
+    problems = [f"{name}: {item.text}" for item in findings if item.code not in NO_MATTER]
+    return problems + leaf_problems(name, loaded({"certificate": served["chain"]}), now)
+
+
+def not_tried(seen):
+    """Return what was found of the next hop where mutual TLS was not tried yet, or "" where it was."""
+    if seen.get("stage") != "none":
+        return ""
+    served = seen.get("served") or {}
+    if "chain" in served:
+        return described({"version": served["protocol"], "certificate": served["chain"]})
+    return served.get("untried") or served.get("error") or seen.get("problem") or "nothing"
+
+
+def leaf_problems(where, leaf, now):
+    """Return what is wrong with the next hop's own certificate, whoever signed it."""
+    if leaf is None:
+        return []
+    problems = []
+    if leaf.not_valid_after_utc - now < SOON:
+        problems.append(f"{where}: its certificate ends on {leaf.not_valid_after_utc:%Y-%m-%d}")
+    missing = lacking_usages(leaf)
+    if missing:
+        problems.append(f"{where}: its certificate may not be used for {' and '.join(missing)}")
+    return problems
 
 
 def loaded(seen):

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_providers, planner, seen_partners
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    dns_providers,
+    next_hop_judging,
+    planner,
+    seen_partners,
+)
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import some
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.window import read
 
@@ -55,8 +60,24 @@ def _notices(plan, picture, accepted, refusals, later):
     lines += [f"ACCEPTED [{item.code}] by {item.by} ({item.why}): {item.means}" for item in accepted]
     unlisted = seen_partners.unlisted(picture.environment, picture.seen)
     lines += [unlisted_words(unlisted)] if unlisted else []
+    lines += _not_tried(picture)
     lines += [f"DNS: {notice}" for notice in picture.resolvers.notices]
     return lines + decided(picture.environment.document)
+
+
+def _not_tried(picture):
+    """Return what preflight could not try yet with the SIP next hop, front end by front end."""
+    found = {
+        host: next_hop_judging.not_tried(picture.seen[host].get("next_hop") or {})
+        for host in picture.environment.front_ends
+    }
+    name = picture.environment.next_hop["name"]
+    return [
+        f"NOT TRIED: mutual TLS from {host} to {name}; it is tried as soon as step 1 has given {host} its certificate. "
+        f"Seen without: {said}"
+        for host, said in found.items()
+        if said
+    ]
 
 
 def unlisted_words(domains):

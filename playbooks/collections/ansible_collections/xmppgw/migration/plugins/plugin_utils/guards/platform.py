@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass, field
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import evidence, next_hop_judging
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import evidence, next_hop_judging, wanted
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import Refusal, guard, some
 
 
@@ -28,17 +28,23 @@ def read(picture):
     environment, federation = picture.environment, picture.environment.federation
     microsoft = federation.sip.next_hop.platform.value == "microsoft" and bool(federation.partners)
     winner, problem = evidence.read_first_act(environment.evidence, federation) if microsoft else ("static_route", "")
-    now = datetime.datetime.fromtimestamp(picture.now, datetime.UTC)
     return Platform(
         microsoft=microsoft,
         winner=winner,
         no_evidence=problem,
-        unreached=[
-            f"{host}: {sentence}"
-            for host in environment.front_ends
-            for sentence in next_hop_judging.judge(picture.seen[host].get("next_hop") or {}, now)[0]
-        ],
+        unreached=[f"{host}: {sentence}" for host in environment.front_ends for sentence in _problems(picture, host)],
     )
+
+
+def _problems(picture, host):
+    """Return what is wrong with the next hop as a front end sees it, with our certificate or without."""
+    environment, seen = picture.environment, picture.seen[host].get("next_hop") or {}
+    now = datetime.datetime.fromtimestamp(picture.now, datetime.UTC)
+    problems, _found = next_hop_judging.judge(seen, now)
+    if not seen.get("served"):
+        return problems
+    roots = wanted.roots(environment.authorities, environment.wanted_host(host)["certificates"]["sip"])
+    return next_hop_judging.judge_unarmed(seen, environment.next_hop["name"], roots, now)
 
 
 @guard(
@@ -73,7 +79,8 @@ def static_routes_are_proved_to_win(situation):
 
 @guard("migration-next-hop")
 def the_next_hop_answers_our_front_ends(situation):
-    """As soon as a front end has its certificate, it must be able to speak to the platform, and be trusted there."""
+    """As soon as a front end has its certificate, it must be able to speak to the platform, and be trusted there;
+    before that the platform's own certificate must be one that it will trust."""
     if not situation.platform.unreached:
         return []
     return [
