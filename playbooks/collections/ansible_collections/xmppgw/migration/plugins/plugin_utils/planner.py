@@ -23,6 +23,10 @@ NAMES = {
 SCHEMA = 1
 
 
+FOLLOWING = ("outcome", "relay", "support", "arrives_elsewhere")
+"""What a partner's line says beyond what was decided."""
+
+
 def action(step, kind, subject, what, before, after, host=None):  # noqa: PLR0917
     """Return one planned action. Its id is what the journal and rollback know it by."""
     return {
@@ -88,7 +92,8 @@ def digest(plan):
     """Return the plan's digest: 64 hex digits over its sorted content. Times, serials and controllers are not in it.
 
     Neither are the waves of users: each has a digest of its own, so that somebody who joined yesterday voids nothing.
-    Of a partner what was seen of it, and whose word stands for its software, decide nothing.
+    Of a partner what was seen of it, whose word stands for its software, and what follows from its `switch` decide
+    nothing.
     """
     content = {key: plan[key] for key in ("schema", "scenario")}
     content["steps"] = [
@@ -96,8 +101,7 @@ def digest(plan):
     ]
     content["accepted"] = sorted({item["code"] for item in plan.get("accepted", [])})
     content["partners"] = [
-        {key: value for key, value in partner.items() if key not in ("outcome", "relay", "support")}
-        for partner in plan["partners"]
+        {key: value for key, value in partner.items() if key not in FOLLOWING} for partner in plan["partners"]
     ]
     return hashlib.sha256(canonical(content).encode()).hexdigest()
 
