@@ -1,7 +1,8 @@
 """What a host should be able to reach, and what not, by the port table: the connections that a test tries from there.
 
-The playbook `reachability.yml` tries them. A row without addresses (partners, the Internet) cannot be tried. What must
-not pass is looked for between zones only, which is where a firewall stands. Pure.
+The playbook `reachability.yml` tries them. A row without addresses (partners, the Internet) cannot be tried from our
+hosts; that partners reach us is tried by hosts outside our firewall, where there are some. What must not pass is looked
+for between zones only, which is where a firewall stands. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from xmppgw.federation.host_firewall import SSH_PORT, WRITER, host_addresses
-from xmppgw.federation.model import Document
+from xmppgw.federation.model import S2S_PORT, Document
 from xmppgw.federation.ports import Endpoint, PortRule, Zone, ports
 
 _OPEN_ZONES: Final = (Zone.INTERNET, Zone.ANY)
@@ -23,6 +24,7 @@ class Attempt:
     """One connection from `source` (an address of the host) to `address`."""
 
     source: str
+    """empty: whatever address the host has towards the other end"""
     address: str
     port: int
     transport: Literal["tcp", "udp"]
@@ -46,6 +48,18 @@ def attempts(document: Document, host: str, *, writes_dns: bool = False) -> list
         key=lambda each: (each.row, each.address, each.port, each.source),
     )
     return [*wanted, *unwanted]
+
+
+def attempts_from_outside(document: Document) -> list[Attempt]:
+    """What to try from a host outside our firewall: every edge, as partners see it; sorted."""
+    return sorted(
+        (
+            Attempt("", str(address), S2S_PORT, "tcp", allowed=True, row="s2s-in")
+            for edge in document.federation.edges
+            for address in edge.public_addresses or edge.external_addresses
+        ),
+        key=lambda each: each.address,
+    )
 
 
 def _allowed(row: PortRule, own: tuple[str, ...], writes_dns: bool) -> Iterator[Attempt]:

@@ -434,5 +434,5 @@ def test_every_code_of_a_guard_has_a_case_here():
     assert set(guards.all_codes()) - elsewhere == {code for code, _breaks, _step in CASES} | only_at_their_step
 
 
-ELSEWHERE = ("migration-next-hop", "migration-route-evidence")
+ELSEWHERE = ("migration-next-hop", "migration-route-evidence", "migration-vantage")
 """Codes whose guards are broken in a test module of their own."""

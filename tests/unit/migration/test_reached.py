@@ -47,6 +47,21 @@ def test_a_refusal_alone_is_said_but_differs_from_nothing() -> None:
     assert report["nothing_listened"] == 1
 
 
+def test_who_has_no_address_of_a_family_has_tried_nothing() -> None:
+    outside = {**tried("untried", allowed=True), "source": "", "why": "Network is unreachable", "row": "s2s-in"}
+    report = reached.report({"partner1": [outside]}, ["partner1"])
+    assert not report["differs"]
+    assert "untried:  partner1 (outside) to" in "\n".join(reached.lines(report))
+
+
+def test_a_closed_way_in_differs_and_where_nobody_is_outside_it_is_said() -> None:
+    outside = {**tried("silent", allowed=True), "source": "", "row": "s2s-in"}
+    report = reached.report({"partner1": [outside]}, ["partner1"])
+    assert report["differs"]
+    assert not [line for line in reached.lines(report) if "nobody outside" in line]
+    assert any("[migration-vantage]" in line for line in reached.lines(reached.report({}, [])))
+
+
 @pytest.fixture
 def listening() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -62,5 +77,6 @@ def test_real_connections(listening: int) -> None:
         ]
         # An address that is not this host's cannot be a source: the answer is the kernel's own.
         wanted.append({"source": "198.51.100.1", "address": "127.0.0.1", "port": listening, "transport": "tcp"})
+        wanted.append({"source": "", "address": "127.0.0.1", "port": listening, "transport": "tcp"})
         answers = [found for found, _ in attempts.attempt_all(wanted)]
-    assert answers == ["accepted", "refused", "silent"]
+    assert answers == ["accepted", "refused", "silent", "accepted"]

@@ -100,6 +100,8 @@ class World:
         self.reach = {"198.51.100.5:5269": None}
         self.now = NOW
         self.rehearsal = False
+        self.vantage = {}
+        """Host outside our firewall to what `observe` found from there."""
 
     def environment(self):
         """Return the Environment of the document as it now is."""
@@ -116,6 +118,7 @@ class World:
                 "platforms": ["pool-legacy", "pool-target"],
                 "legacy_gateway": ["legacy1"],
                 "dns_writer": ["fe1"],
+                "vantage": list(self.vantage),
             },
             roles=str(ROOT / "roles"),
             authorities={name: str(self.folder / "ca" / name) for name in AUTHORITIES},
@@ -176,6 +179,8 @@ class World:
         }
         for host in environment.edges:
             seen[host]["reach"] = self.reach
+        for host, looks in self.vantage.items():
+            seen[host] = {"outside": looks}
         for host, asked in (
             ("fe1", environment.questions()),
             (environment.resolving_edge, environment.resolver_questions()),

@@ -25,13 +25,13 @@ class ActionModule(MigrationAction):
         environment.check_inventory()
         asked = {
             host: (task_vars["hostvars"][host].get("migration_reached") or {}).get("tried")
-            for host in [*environment.front_ends, *environment.edges]
+            for host in [*environment.front_ends, *environment.edges, *environment.vantages]
         }
         if silent := sorted(host for host, tried in asked.items() if tried is None):
             raise PictureError(
                 "migration-unreachable", f"{', '.join(silent)} could not be asked; see above. Nothing was judged."
             )
-        found = reached.report(asked)
+        found = reached.report(asked, environment.vantages)
         folder = Path(self.setting(task_vars, "migration_output"))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "reachability.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ Used by the module `try_connections`. Opens a TCP connection and closes it again
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from concurrent.futures import ThreadPoolExecutor
@@ -12,21 +13,25 @@ from concurrent.futures import ThreadPoolExecutor
 TIMEOUT = 3.0
 """Seconds; within one organisation an answer takes milliseconds. A second SYN is sent after one."""
 AT_ONCE = 64
-ACCEPTED, REFUSED, SILENT = "accepted", "refused", "silent"
+ACCEPTED, REFUSED, SILENT, UNTRIED = "accepted", "refused", "silent", "untried"
+NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""A host without an address of that family: nothing was sent."""
 
 
 def attempt(wanted, timeout=TIMEOUT):
-    """Return [what happened, why] for one attempt {source, address, port, transport}."""
+    """Return [what happened, why] for one attempt {source, address, port, transport}; `source` may be empty."""
     try:
         if wanted["transport"] == "udp":
             return _ask(wanted, timeout)
-        with socket.create_connection(
-            (wanted["address"], int(wanted["port"])), timeout=timeout, source_address=(wanted["source"], 0)
-        ):
+        source = (wanted["source"], 0) if wanted["source"] else None
+        end = (wanted["address"], int(wanted["port"]))
+        with socket.create_connection(end, timeout=timeout, source_address=source):
             return [ACCEPTED, ""]
     except ConnectionRefusedError as problem:
         return [REFUSED, str(problem.strerror)]
     except OSError as problem:
+        if not wanted["source"] and problem.errno in NO_WAY:
+            return [UNTRIED, str(problem.strerror)]
         return [SILENT, problem.strerror or str(problem) or type(problem).__name__]
 
 

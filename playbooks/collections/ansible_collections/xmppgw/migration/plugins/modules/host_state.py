@@ -31,6 +31,11 @@ options:
       The front end's configuration (settings), with whose certificate a handshake with the SIP next hop is completed,
       and as what it is looked at while there is none (server; see O(xmppgw.migration.served_certificates#module)).
     type: dict
+  outside:
+    description: >-
+      Servers to look at from outside our firewall, each as O(xmppgw.migration.served_certificates#module) takes it.
+    type: list
+    elements: dict
   state_directory:
     description: Directory of the migration's journal and lock.
     type: path
@@ -52,6 +57,8 @@ seen:
   returned: always
 """
 
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
     control,
@@ -60,9 +67,13 @@ from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa:
     next_hop,
     packets,
     reaching,
+    served_certificates,
     state_directory,
     tables,
 )
+
+AT_ONCE = 8
+"""Servers that are looked at side by side."""
 
 
 def read_gateway(wanted):
@@ -106,6 +117,7 @@ def main():
             "legacy": {"type": "bool", "default": False},
             "reach": {"type": "list", "elements": "dict"},
             "next_hop": {"type": "dict"},
+            "outside": {"type": "list", "elements": "dict"},
             "state_directory": {"type": "path"},
             "packets": {"type": "list", "elements": "dict"},
         },
@@ -124,6 +136,9 @@ def main():
             seen["reach"] = reaching.try_all(wanted["reach"])
         if wanted["next_hop"]:
             seen["next_hop"] = next_hop.seen_from_here(wanted["next_hop"]["settings"], wanted["next_hop"]["server"])
+        if wanted["outside"]:
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                seen["outside"] = list(pool.map(served_certificates.first_that_answers, wanted["outside"]))
         if wanted["state_directory"]:
             seen["state"] = state_directory.read_state(wanted["state_directory"])
         if wanted["packets"]:

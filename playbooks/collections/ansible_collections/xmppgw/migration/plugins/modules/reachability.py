@@ -8,8 +8,8 @@ module: reachability
 short_description: Try from a host what the port table lets through, and what it does not
 description:
   - >-
-    Tries every row whose source this host is, and every port of the table at ends in other zones that no row names.
-    Changes nothing.
+    Tries every row whose source this host is, and every port of the table at ends in other zones that no row names;
+    from a host of the group C(vantage) every edge, as partners see it. Changes nothing.
 options: {}
 author: The xmppgw developers
 """

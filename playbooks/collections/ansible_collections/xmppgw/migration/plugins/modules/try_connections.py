@@ -11,7 +11,7 @@ description:
     O(xmppgw.migration.reachability#action) plug-in.
 options:
   attempts:
-    description: What to try. Keys source, address, port, transport.
+    description: What to try. Keys source (may be empty), address, port, transport.
     type: list
     elements: dict
     required: true
@@ -24,7 +24,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 answers:
-  description: For each attempt C(accepted), C(refused) or C(silent), and why.
+  description: For each attempt C(accepted), C(refused), C(silent) or C(untried), and why.
   type: list
   returned: success
 """

@@ -16,7 +16,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.directory import 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
 from xmppgw.federation import DocumentProblems, Severity, examine_document, srv_name
-from xmppgw.federation.model import ExceptionReason, Owner, Scenario
+from xmppgw.federation.model import S2S_PORT, ExceptionReason, Owner, Scenario
 
 STATE_DIRECTORY = "/var/lib/xmppgw-migration"
 TABLES = ("homing", "route")
@@ -140,6 +140,11 @@ class Environment:
                     f"Group {group} of the inventory has {', '.join(listed) or 'no host'}; the federation document "
                     f"names {', '.join(hosts)}.",
                 )
+        if inside := sorted({*self.vantages} & {*self.edges, *self.front_ends}):
+            raise PictureError(
+                "migration-inventory",
+                f"Group vantage of the inventory has {', '.join(inside)}: a host outside our firewall is none of ours.",
+            )
         asked = "lab" in (self.federation.homing.provider, self.federation.routes.provider)
         legacy = self.federation.drain.provider == "lab"
         for group in (*(["platforms"] if asked else []), *(["legacy_gateway"] if legacy else []), "dns_writer"):
@@ -160,6 +165,27 @@ class Environment:
     def dns_writer(self):
         """The host that carries DNS messages."""
         return sorted(self.groups["dns_writer"])[0]
+
+    @property
+    def vantages(self):
+        """The hosts outside our firewall, from which the edges are tried as a partner would; there may be none."""
+        return sorted(self.groups.get("vantage", []))
+
+    def outside_looks(self):
+        """Return the looks from outside: every edge at every address that DNS says, in the name of a partner."""
+        federation = self.federation
+        return [
+            {
+                "name": edge.host,
+                "kind": "xmpp",
+                "addresses": [str(address)],
+                "port": S2S_PORT,
+                "to": federation.own_domains[0],
+                "from": federation.partners[0].domain if federation.partners else "",
+            }
+            for edge in federation.edges
+            for address in edge.public_addresses or edge.external_addresses
+        ]
 
     @property
     def next_hop(self):
@@ -291,6 +317,8 @@ class Environment:
             arguments["platform"] = list(TABLES)
         if host in self.legacy_hosts:
             arguments["legacy"] = True
+        if host in self.vantages:
+            arguments["outside"] = self.outside_looks()
         if host in (self.authority, self.copy):
             arguments["state_directory"] = STATE_DIRECTORY
         asked = []

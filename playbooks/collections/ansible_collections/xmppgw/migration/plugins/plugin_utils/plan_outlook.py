@@ -9,24 +9,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
-    dns_providers,
-    next_hop_judging,
-    planner,
-    seen_partners,
-)
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import some
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_providers, plan_notices, planner
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.window import read
 
 from xmppgw.federation import srv_name
-from xmppgw.federation.noticed import decided, noticed
+from xmppgw.federation.noticed import noticed
 
 POINT_OF_NO_RETURN = (
     "decommission.yml. Until then every step can be taken back (rollback.yml -e to=N), users and records included; "
     "nothing in steps 1 to 6 switches the legacy gateway off."
 )
-UNLISTED_SHOWN = 20
-"""Names on one line."""
 WAIT_MARGIN = 1.1
 """A wait is the TTL that was served, or the negative TTL, and 10 % (see caches.py)."""
 
@@ -37,7 +29,7 @@ def with_outlook(plan, picture, accepted, refusals, hold, *, later=()):
     window = read(picture)
     complete = {
         **plan,
-        "notices": _notices(plan, picture, accepted, refusals, later),
+        "notices": plan_notices.notices(plan, picture, accepted, refusals, later),
         "accepted": [item.as_dict() for item in accepted],
         "refused": [refusal.as_dict() for refusal in refusals],
         "refused_later": [refusal.as_dict() for refusal in later],
@@ -51,43 +43,6 @@ def with_outlook(plan, picture, accepted, refusals, hold, *, later=()):
         "products": f"{federation.legacy.product} to {federation.target.product}" if federation.legacy else "",
     }
     return {**complete, "digest": planner.digest(complete)}
-
-
-def _notices(plan, picture, accepted, refusals, later):
-    """Return what has to be read before all else; the plan's first lines."""
-    lines = [f"REFUSED [{refusal.code}] {refusal.reason} Found: {refusal.found}" for refusal in refusals]
-    lines += [f"LATER [{refusal.code}] {refusal.reason} Found: {refusal.found}" for refusal in later]
-    lines += [f"ACCEPTED [{item.code}] by {item.by} ({item.why}): {item.means}" for item in accepted]
-    unlisted = seen_partners.unlisted(picture.environment, picture.seen)
-    lines += [unlisted_words(unlisted)] if unlisted else []
-    lines += _not_tried(picture)
-    lines += [f"DNS: {notice}" for notice in picture.resolvers.notices]
-    return lines + decided(picture.environment.document)
-
-
-def _not_tried(picture):
-    """Return what preflight could not try yet with the SIP next hop, front end by front end."""
-    found = {
-        host: next_hop_judging.not_tried(picture.seen[host].get("next_hop") or {})
-        for host in picture.environment.front_ends
-    }
-    name = picture.environment.next_hop["name"]
-    return [
-        f"NOT TRIED: mutual TLS from {host} to {name}; it is tried as soon as step 1 has given {host} its certificate. "
-        f"Seen without: {said}"
-        for host, said in found.items()
-        if said
-    ]
-
-
-def unlisted_words(domains):
-    """Return what will become of those who use the legacy gateway and whom the document does not name. Whoever
-    connects is among them, so only some are named."""
-    return (
-        f"UNLISTED: seen at the legacy gateway and no partners of the document: {some(domains, UNLISTED_SHOWN)}. They "
-        "stay with the legacy gateway, through our edges once the SRV records name them; nobody switches them, and "
-        "decommission.yml refuses while they are there. Who is to be switched belongs in partners."
-    )
 
 
 def waves(plan):

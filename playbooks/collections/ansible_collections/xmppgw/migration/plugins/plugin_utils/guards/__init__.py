@@ -15,6 +15,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import (
     edges,
     legacy,
     order,
+    outside,
     partners,
     platform,
     users,
@@ -30,7 +31,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry i
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.situation import Situation, situation_of
 
-TOPICS = (dns, document, edges, legacy, order, partners, platform, users, window)
+TOPICS = (dns, document, edges, legacy, order, outside, partners, platform, users, window)
 
 __all__ = (
     "ACCEPTABLE",

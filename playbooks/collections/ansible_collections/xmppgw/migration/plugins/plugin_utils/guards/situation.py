@@ -9,6 +9,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import (
     document,
     edges,
     legacy,
+    outside,
     partners,
     platform,
     users,
@@ -32,6 +33,7 @@ class Situation:
     dns: dns.Dns = field(default_factory=dns.Dns)
     document: document.Document = field(default_factory=document.Document)
     legacy: legacy.Legacy = field(default_factory=legacy.Legacy)
+    outside: outside.Outside = field(default_factory=outside.Outside)
     platform: platform.Platform = field(default_factory=platform.Platform)
     window: window.Window = field(default_factory=window.Window)
 
@@ -48,6 +50,7 @@ def situation_of(picture, step, *, preflight=False):
         dns=dns.read(picture),
         document=document.read(picture),
         legacy=legacy.read(picture),
+        outside=outside.read(picture),
         platform=platform.read(picture),
         window=window.read(picture),
     )
