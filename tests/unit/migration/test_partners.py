@@ -429,8 +429,15 @@ def test_only_who_runs_through_an_edge_is_closed_when_the_records_are_taken_back
     assert filters.through_edges(results, ["two.example", "one.example"]) == closed
 
 
-def test_before_partners_are_admitted_a_return_only_holds():
+def test_what_is_returned_is_what_there_is_to_give_back():
     chosen = [{"domain": "a.example", "touched": True}, {"domain": "b.example", "touched": False}]
-    assert plan_partners.to_give_back("return", chosen, admitted=True) == chosen[:1]
-    assert plan_partners.to_give_back("return", chosen, admitted=False) == []
-    assert plan_partners.to_give_back("hold", chosen, admitted=True) == []
+    assert plan_partners.to_give_back("return", chosen) == chosen[:1]
+    assert plan_partners.to_give_back("hold", chosen) == []
+
+
+def test_an_edge_that_knows_no_legacy_gateway_has_nobody_to_give_back_to(world):
+    """Before step 5, and after a run that was killed while it took step 5 back: such an edge answers for everybody."""
+    control = world.gateways.setdefault("edge1", {}).setdefault("control", {})
+    control["phases"] = {"ok": True, "default": "gateway", "phases": {}}
+    facts = run_facts.facts(world.picture(), whole_plan.plan_of(world.picture()))
+    assert facts["to_return"] == []

@@ -54,7 +54,7 @@ class ActionModule(MigrationAction):
             "chosen": [item["domain"] for item in chosen],
             "announce": announce,
             "to_switch": switching,
-            "to_return": plan_partners.to_give_back(do, chosen, admitted=5 in history.done),
+            "to_return": plan_partners.to_give_back(do, chosen),
         }
 
     def actions(self, picture, item):

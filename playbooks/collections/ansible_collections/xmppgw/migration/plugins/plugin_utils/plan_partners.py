@@ -24,6 +24,9 @@ class Standing:
     """Its connections that our edges join to the legacy gateway: its server follows DNS."""
     inbound: int = 0
     """Its streams that end at our edges. One that was opened before its phase went back to legacy stays open."""
+    kept: tuple = ()
+    """Edges that answer it themselves though they know a legacy gateway. One that knows none answers everybody so, and
+    has nobody to give it to."""
     record: dict = field(default_factory=dict)
     """The latest `partner_switched` of the journal: state, reason, at, fingerprint."""
     held: str | None = None
@@ -51,7 +54,7 @@ class Standing:
     @property
     def touched(self):
         """Whether anything of it is at our side, so that rollback has something to give back."""
-        return "target" in self.routes.values() or "gateway" in self.phases.values() or self.inbound > 0
+        return "target" in self.routes.values() or bool(self.kept) or self.inbound > 0
 
 
 def stays(standing, fingerprint, *, retry=False):
@@ -175,13 +178,9 @@ def may(do, *, step_6_done, decommissioned):
         )
 
 
-def to_give_back(do, chosen, *, admitted):
-    """Return the partners of which something is to be given back to the legacy gateway.
-
-    Before step 5 has admitted partners (`admitted`) there is nothing: an edge that knows no legacy gateway yet answers
-    for everybody as if it had them, and has nobody to give them to.
-    """
-    return [item for item in chosen if item["touched"]] if do == "return" and admitted else []
+def to_give_back(do, chosen):
+    """Return the partners of which something is to be given back to the legacy gateway."""
+    return [item for item in chosen if item["touched"]] if do == "return" else []
 
 
 def records_of(do, chosen, *, why):

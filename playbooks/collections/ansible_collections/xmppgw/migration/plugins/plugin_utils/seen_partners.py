@@ -43,11 +43,8 @@ def standing(picture, partner):
     """Return the Standing of one partner of the document."""
     history, domain = picture.history, partner.domain
     answers = [control_of(picture, edge, "streams") for edge in picture.environment.edges]
-    phases = {}
-    for edge in picture.environment.edges:
-        phase = phase_at(control_of(picture, edge, "phases"), partner.domains)
-        if phase:
-            phases[edge] = phase
+    told = {edge: control_of(picture, edge, "phases") for edge in picture.environment.edges}
+    phases = {edge: phase for edge, answer in told.items() if (phase := phase_at(answer, partner.domains))}
     return plan_partners.Standing(
         routes={
             host: table.get(domain)
@@ -55,6 +52,9 @@ def standing(picture, partner):
             if host in picture.environment.route_platforms
         },
         phases=phases,
+        kept=tuple(
+            edge for edge, phase in phases.items() if (phase, told[edge].get("default")) == ("gateway", "legacy")
+        ),
         spliced=sum(len(readiness.spliced_streams(answer, partner.domains)) for answer in answers),
         inbound=sum(len(readiness.inbound_streams(answer, partner.domains)) for answer in answers),
         record=history.switches.get(domain, {}),
