@@ -23,6 +23,11 @@ APPLICATION: Final = "xmppgw"
 """Id of the trusted application."""
 PROXY_SERVICE: Final = "*XMPP Translating Gateway Proxy"
 """Display name of the legacy Edge's XMPP proxy: `Lync Server ...` in 2013; a later release puts its own name before."""
+SITE_ROUTE: Final = (
+    "in Topology Builder, for every site with an XMPP federation route: Edit Properties, Federation route, "
+    "clear XMPP federation; then publish the topology"
+)
+"""No cmdlet's page says how to clear that route (Set-CsSite has a parameter that sets one), so no script does it."""
 BYTE_ORDER_MARK: Final = "\ufeff"
 """Windows PowerShell takes a script without it for the machine's old code page, in which other bytes are quotes."""
 # Their platform policy has the switch since its gateway exists, and keeps it although 2019 has no gateway.
@@ -111,6 +116,19 @@ def route_script(document: Document, source: str, attachment: Attachment = Attac
     federation = document.federation
     facts = {**_common(federation, source, "Move the SIP routes of the partners"), **_routes(federation, attachment)}
     return script("routes.ps1.j2", facts)
+
+
+def native_script(document: Document, source: str) -> bytes:
+    """The script that removes the partners from the platform's own XMPP gateway, at decommission.
+
+    Raises RunbookProblem where the document has no such part.
+    """
+    part = next(each for each in PARTS if each.name == "native")
+    lacking = part.lacking(document.federation, Attachment.TRUSTED_APPLICATION)
+    if lacking:
+        raise RunbookProblem(f"part {part.name}: {lacking}")
+    facts = part.facts(document.federation, Attachment.TRUSTED_APPLICATION)
+    return script("native.ps1.j2", {**_common(document.federation, source, part.title), **facts})
 
 
 def drain_script(document: Document, source: str) -> bytes:
@@ -272,7 +290,7 @@ def _routes(federation: Federation, attachment: Attachment) -> dict[str, object]
 
 
 def _native(federation: Federation, _attachment: Attachment) -> dict[str, object]:
-    return {"domains": [partner.domain for partner in federation.partners]}
+    return {"domains": [partner.domain for partner in federation.partners], "site_route": SITE_ROUTE}
 
 
 PARTS: Final = (
@@ -334,7 +352,7 @@ PARTS: Final = (
         7,
         "native",
         "Remove the native partners",
-        "at decommission only: the point of no return",
+        "when decommission.yml asks for it or runs it: the point of no return",
         "makes the partners again as they were",
         _native,
         _native_lacks,

@@ -12,6 +12,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     exported_platform,
     guards,
     handing_over,
+    newest_word,
     next_hop_judging,
     plan_outlook,
     policy_effect,
@@ -365,7 +366,7 @@ def test_work_is_handed_over_as_a_script_or_as_a_list(exported):
     assert ",@('alice@corp.example', 'pool-legacy.corp.example')" in script.content.decode()
     assert script.lines == ("In the management shell of the platform, run: .\\homing-0-pilot.ps1 -Apply",)
     listed = handing_over.order(environment, kind="homing", provider="manual", subject="0-pilot", entries=entries)
-    assert listed.lines == ("Home alice@corp.example on pool-target.corp.example",)
+    assert listed.lines[-1] == "Home alice@corp.example on pool-target.corp.example"
 
 
 def test_work_is_taken_back_by_the_same_script(exported):
@@ -383,16 +384,21 @@ def test_work_is_taken_back_by_the_same_script(exported):
         entries=[{"key": "partner1.example", "value": "legacy"}],
         back=True,
     )
-    assert route.lines[0].endswith(".\\routes.ps1 -Partner partner1.example -Undo -Apply")
+    assert [line.partition(", run: ")[2] for line in route.lines] == [
+        ".\\routes.ps1 -Partner partner1.example -Undo -Apply"
+    ]
 
 
 def test_what_is_not_done_is_known_from_looks_or_from_exports(exported, world):
+    picture = exported()
     entries = [{"key": user, "value": "pool-target"} for user in ("alice@corp.example", "carol@corp.example")]
-    assert handing_over.open_entries(exported().environment, "homing", entries, []) == (["alice@corp.example"], [])
+    assert handing_over.answered(picture.environment, []) is None
+    assert newest_word.elsewhere(picture.environment, picture.history, "homing", entries) == ["alice@corp.example"]
     looks = [{"elsewhere": ["bob"], "problem": ""}, {"skipped": True}, {"elsewhere": [], "problem": "away"}]
-    assert handing_over.open_entries(world.environment(), "homing", entries, looks) == (["bob"], ["away"])
+    answered = handing_over.answered(world.environment(), looks)
+    assert handing_over.open_entries(answered) == (["bob"], ["away"])
     route = [{"key": "partner1.example", "value": "legacy"}, {"key": "partner2.example", "value": "target"}]
-    assert handing_over.open_entries(exported().environment, "route", route, [])[0] == ["partner2.example"]
+    assert newest_word.elsewhere(picture.environment, picture.history, "route", route) == ["partner2.example"]
 
 
 # What the policies mean

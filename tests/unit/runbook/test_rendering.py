@@ -18,6 +18,7 @@ from xmppgw.runbook.rendering import (
     Move,
     RunbookProblem,
     drain_script,
+    native_script,
     render,
     route_script,
     wave_script,
@@ -172,6 +173,39 @@ def test_the_routes_name_every_domain_of_every_partner(document):
     content["federation"]["partners"][0]["additional_domains"] = ["chat.partner1.example"]
     strings = {token.value for token in tokens(route_script(document(content), "f").decode()) if token.kind == "string"}
     assert {"partner1.example", "chat.partner1.example", "partner2.example", "fe-pool.corp.example"} <= strings
+
+
+def asked_of(script):
+    """What a script does when it is only asked: its code up to the `return` of -Show."""
+    code = "".join(token.value if token.kind == "code" else "'" for token in tokens(script.decode()))
+    return code[: code.index("return", code.index("if ($Show)"))]
+
+
+@pytest.mark.parametrize("attachment", list(Attachment))
+def test_a_script_that_is_asked_ends_before_it_changes_anything(document, attachment):
+    made = document(changed())
+    moves = [Move("alice@corp.example", "p.example")]
+    for script in (
+        route_script(made, "f", attachment),
+        wave_script(made, "f", "wave 1", moves),
+        native_script(made, "f"),
+    ):
+        before = asked_of(script)
+        assert "'shows     '" in script.decode()
+        # Functions are only defined above; what is called by then begins with Get-, or makes a route in memory.
+        called = before[before.index("if ($Show)") :]
+        assert not re.findall(r"\b(?:Set|Add|Remove|New|Move|Export|Enable|Save|Wait)-[A-Z]", called)
+        assert not re.findall(
+            r"^(?:Set-Once|Wait-Replication|foreach)", before.partition("if ($Show)")[0], re.MULTILINE
+        )
+
+
+def test_the_native_partners_have_a_script_where_the_gateway_is_the_platforms_own(document):
+    text = native_script(document(changed()), "f").decode()
+    assert {"partner1.example", "partner2.example"} <= {t.value for t in tokens(text) if t.kind == "string"}
+    assert "Set-CsSite" not in text, "no page says how that clears a route"
+    with pytest.raises(RunbookProblem, match="a product of its own"):
+        native_script(document(with_products("lync2010", "lync2013")), "f")
 
 
 def quiet(product="sfb2015", **federation):

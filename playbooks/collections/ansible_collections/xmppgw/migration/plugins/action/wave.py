@@ -5,7 +5,12 @@ from __future__ import annotations
 import time
 
 from ansible.utils.display import Display
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import handing_over, steps_file, wave_health
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    handing_over,
+    newest_word,
+    steps_file,
+    wave_health,
+)
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 display = Display()
@@ -25,10 +30,10 @@ class ActionModule(MigrationAction):
             return {"changed": False, "started": time.time()}
         environment = self.environment(task_vars)
         limits = environment.federation.users.waves.health
-        platforms = list(args.get("platforms") or [])
-        if not environment.platforms:
-            elsewhere, _problems = handing_over.open_entries(environment, "homing", args["wave"]["entries"], [])
-            platforms = [{"elsewhere": elsewhere}]
+        platforms = handing_over.answered(environment, list(args.get("platforms") or []))
+        if platforms is None:
+            history = self.picture(task_vars).history
+            platforms = [{"elsewhere": newest_word.elsewhere(environment, history, "homing", args["wave"]["entries"])}]
         verdict = wave_health.judge(
             args["wave"]["entries"],
             platforms,

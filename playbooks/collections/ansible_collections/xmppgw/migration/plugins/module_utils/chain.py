@@ -139,6 +139,16 @@ class History:
     """Guard's code to {what was found: {by, why}} that somebody accepted (`-e accept`)."""
     proxy_restarted: float = 0.0
     """When the legacy proxy was restarted last, so that partners connected anew (drain provider `powershell`)."""
+    routes_asked: dict = field(default_factory=dict)
+    """Partner whose route somebody was asked to move, and that was not seen since: {to, at}; `at` is the first time."""
+    routes_seen: dict = field(default_factory=dict)
+    """Partner to {to, at} of the last time when a route that somebody moved was seen where it should be."""
+    waves_asked: dict = field(default_factory=dict)
+    """Wave that somebody was asked to move, and that was not seen moved since: {back, at}; `at` is the first time."""
+    homes_seen: dict = field(default_factory=dict)
+    """User to (pool, epoch seconds): where a user was seen after somebody moved it."""
+    native_gone: bool = False
+    """The legacy gateway of a Microsoft platform was seen, or said by a person, to be switched off."""
     confirmed: set = field(default_factory=set)
     """Steps whose hold was confirmed, unless undone since."""
     runs: list = field(default_factory=list)
@@ -218,7 +228,9 @@ def read_history(records):
             if record["step"] == 3:
                 history.waves.clear()
                 history.waves_open.clear()
+                history.waves_asked.clear()
         elif event == "wave_opened":
+            _wave_asked(history, record, back=False)
             history.waves_open.add(record["wave"])
             homes = history.waves.setdefault(record["wave"], {})
             for home, users in record["before"].items():
@@ -226,9 +238,24 @@ def read_history(records):
                     homes.setdefault(user, home)
         elif event == "wave_done":
             history.waves_open.discard(record["wave"])
+            _wave_seen(history, record, dict.fromkeys(set(record.get("users", ())) - set(record.get("failed", ()))))
+        elif event == "wave_return_asked":
+            _wave_asked(history, record, back=True)
+            # From here on nobody knows until somebody looks: the plan of a run that goes forth again counts on them.
+            before = history.waves.get(record["wave"], {})
+            history.homes_seen.update({user: (home, record["at"]) for user, home in before.items()})
         elif event == "wave_undone":
-            history.waves.pop(record["wave"], None)
             history.waves_open.discard(record["wave"])
+            _wave_seen(history, record, history.waves.pop(record["wave"], {}))
+        elif event == "route_asked":
+            standing = history.routes_asked.get(record["partner"])
+            if standing is None or standing["to"] != record["to"]:
+                history.routes_asked[record["partner"]] = {"to": record["to"], "at": record["at"]}
+        elif event == "route_seen":
+            history.routes_asked.pop(record["partner"], None)
+            history.routes_seen[record["partner"]] = {"to": record["to"], "at": record["at"]}
+        elif event == "native_gone":
+            history.native_gone = True
         elif event == "rrset_changed":
             history.served.append((record["name"], record["ttl_before"], record["served_until"]))
             history.changing.pop(record["domain"], None)
@@ -248,3 +275,19 @@ def read_history(records):
         elif event == "ttl_restored":
             history.settled = True
     return history
+
+
+def _wave_asked(history, record, *, back):
+    """Note since when somebody is asked for a wave, in one direction."""
+    standing = history.waves_asked.get(record["wave"])
+    if "at" in record and (standing is None or standing["back"] != back):
+        history.waves_asked[record["wave"]] = {"back": back, "at": record["at"]}
+
+
+def _wave_seen(history, record, homes):
+    """Note where the users of a wave were seen: the pool that the record names, else each its own of `homes`."""
+    history.waves_asked.pop(record["wave"], None)
+    if "at" not in record:
+        return
+    for user, home in homes.items():
+        history.homes_seen[user] = (record.get("pool") or home, record["at"])

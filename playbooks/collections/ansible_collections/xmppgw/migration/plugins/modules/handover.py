@@ -8,17 +8,17 @@ module: handover
 short_description: Hand work over to a person and see whether it is done
 description:
   - >-
-    C(given) writes what is to be done to C(out/runbook/), a PowerShell script or a list, and says so; nothing if all
-    of it stands already. C(taken) succeeds if it stands now, else fails with C(migration-handover) and says what to
-    run next; the next run of the same playbook verifies it and goes on.
+    C(written) writes the order to C(out/runbook/), a PowerShell script or a list. C(given) does so too and says what
+    is to be done; nothing if all of it stands already. C(taken) succeeds if it stands now, else fails with
+    C(migration-handover) and says what to run next; the next run of the same playbook verifies it and goes on.
   - >-
-    Whether it stands is known from O(looks), or, where the inventory has no group C(platforms), from the exports
-    beside the inventory.
+    Whether it stands is known from O(looks). Where nobody can be asked, the exports beside the inventory tell, and
+    after something was asked for only one that is newer than that.
 options:
   event:
     description: What to do.
     type: str
-    choices: [given, taken]
+    choices: [written, given, taken]
     required: true
   provider:
     description: Who does the work.
@@ -40,10 +40,25 @@ options:
     elements: dict
     required: true
   looks:
-    description: Results of M(xmppgw.migration.platform_look), one for each platform.
+    description: >-
+      Results of M(xmppgw.migration.platform_look), one for each platform, or that of
+      M(xmppgw.migration.platform_shown).
     type: list
     elements: dict
     default: []
+  since:
+    description: With C(taken), since when it was asked for, epoch seconds, as C(given) returned it.
+    type: float
+  limit:
+    description: With C(taken), how many seconds to wait for an export that shows it.
+    type: int
+    default: 0
+  ran:
+    description: >-
+      With C(taken), whether a script did it. Then what is not there is an error (C(migration-read-back)), not open
+      work.
+    type: bool
+    default: false
   tolerated:
     description: How many entries may be otherwise.
     type: int
@@ -68,6 +83,10 @@ needed:
   description: Whether somebody has to do something.
   type: bool
   returned: success
+since:
+  description: Since when it is asked for, epoch seconds.
+  type: float
+  returned: with C(given)
 file:
   description: What is to be done, where something is.
   type: str

@@ -224,6 +224,11 @@ class Environment:
         return sorted(self.groups.get("legacy_gateway", [])) if self.federation.drain.provider == "lab" else []
 
     @property
+    def management(self):
+        """The Windows host on which the runbook's scripts can be run; empty where a person runs them."""
+        return next(iter(sorted(self.groups.get("management", []))), "")
+
+    @property
     def proxies(self):
         """The hosts on which the legacy proxy can be restarted by its script; none where a person does it."""
         if self.federation.drain.provider != "powershell":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import exported_platform
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
 from xmppgw.runbook.quoting import QuotingProblem
@@ -62,7 +61,8 @@ def _script(environment, kind, subject, entries, *, back):
             name, more = "routes.ps1", f" -Partner {subject}"
     except QuotingProblem as problem:
         raise PictureError("migration-handover", f"{subject}: {problem}") from problem
-    said = f"In the management shell of the platform, run: .\\{name}{more}{switch} -Apply"
+    where = f"On {environment.management}" if environment.management else "In the management shell of the platform"
+    said = f"{where}, run: .\\{name}{more}{switch} -Apply"
     return Order(name, content, (said,))
 
 
@@ -75,15 +75,13 @@ def _moves(environment, entries, *, back):
     ]
 
 
-def open_entries(environment, kind, entries, looks):
-    """Return (keys that are not as they should be, problems): from the platforms' answers, or from their exports."""
-    if environment.platforms:
-        results = [result for result in looks if not result.get("skipped")]
-        problems = sorted({result["problem"] for result in results if result.get("problem")})
-        return sorted({key for result in results for key in result.get("elsewhere") or []}), problems
-    if kind == "homing":
-        standing = exported_platform.homing(environment)
-        return sorted(entry["key"] for entry in entries if standing.get(entry["key"]) != entry["value"]), []
-    standing = exported_platform.routes(environment)
-    wanted = {entry["key"]: entry["value"] or "legacy" for entry in entries}
-    return sorted(key for key, value in wanted.items() if standing.get(key) != value), []
+def answered(environment, looks):
+    """Return the results of those who could be asked, or None where nobody can: then the exports tell."""
+    results = [result for result in looks if not result.get("skipped")]
+    return results if results or environment.platforms else None
+
+
+def open_entries(results):
+    """Return (keys that are not as they should be, problems) from what platforms answered."""
+    problems = sorted({result["problem"] for result in results if result.get("problem")})
+    return sorted({key for result in results for key in result.get("elsewhere") or []}), problems

@@ -39,7 +39,7 @@ class Picture:
         self.history = self.state.history
         self.dns = SeenDns(environment, seen)
         self.resolvers = SeenResolvers(environment, seen, self.dns)
-        self.platforms = SeenPlatforms(environment, seen)
+        self.platforms = SeenPlatforms(environment, seen, self.history)
         self.gateways = SeenGateways(environment, seen, now, self.history.step)
         environment.arriving = self._arriving()
 

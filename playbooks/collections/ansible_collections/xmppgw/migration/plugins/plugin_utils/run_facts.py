@@ -27,6 +27,8 @@ BY_HAND_SECONDS = 3600
 """As long as a person may take to set records (dns_cutover_manual_seconds): nothing renews the lock meanwhile."""
 
 
+NOBODY = "no-legacy-gateway.invalid"
+"""A name that no resolver has (RFC 2606)."""
 APPLIES = "migrate"
 """The verb of a run that brings what stands to what the document says; it notes in the journal which document."""
 
@@ -96,8 +98,9 @@ def facts(picture, plan):
         "dns_writer": environment.dns_writer,
         "platforms": target_first,
         "route_platforms": [host for host in target_first if host in environment.route_platforms],
-        # Where there is none to ask, no task is delegated there.
-        "legacy_gateway": (environment.legacy_hosts or ["localhost"])[0],
+        # Where there is none to ask, no task is delegated there; one that is, must not reach this machine.
+        "legacy_gateway": (environment.legacy_hosts or [NOBODY])[0],
+        "management": environment.management,
         "proxies": environment.proxies,
         "done": picture.history.step,
         "stages": {host: picture.gateways.stage(host) for host in [*environment.front_ends, *environment.edges]},

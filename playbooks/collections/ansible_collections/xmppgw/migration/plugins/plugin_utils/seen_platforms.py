@@ -1,19 +1,21 @@
 """The SIP platforms' tables: who is homed where, which domain is routed where.
 
-Part of Picture. From the platforms themselves where the inventory has them, else from their exports.
+Part of Picture. From the platforms themselves where the inventory has them, else from their exports and from what the
+journal knows since.
 """
 
 from __future__ import annotations
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import exported_platform
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import exported_platform, newest_word
 
 
 class SeenPlatforms:
     """Homing and routes as every platform has them."""
 
-    def __init__(self, environment, seen):
+    def __init__(self, environment, seen, history):
         self.environment = environment
         self.seen = seen
+        self.history = history
         self.exported = {}
 
     def tables(self, table):
@@ -22,8 +24,7 @@ class SeenPlatforms:
         if platforms:
             return {host: self.seen[host]["platform"][table] for host in platforms}
         if table not in self.exported:
-            read = {"homing": exported_platform.homing, "route": exported_platform.routes}[table]
-            self.exported[table] = read(self.environment)
+            self.exported[table] = newest_word.table(self.environment, self.history, table)
         return {exported_platform.EXPORT: self.exported[table]}
 
     def users_at(self, pool):
