@@ -1,4 +1,4 @@
-"""Routes and waves on a Microsoft platform: the roles as they are, run on this machine.
+"""Routes, waves and the end of the legacy gateway on a Microsoft platform: the roles as they are, run on this machine.
 
 A stand-in for Windows PowerShell plays the platform: what the scripts would move stands in one file, and -Show prints
 it. The journal is a list in another file. No Windows was at hand; tests/unit/runbook judges the scripts themselves.
@@ -499,6 +499,9 @@ def test_a_wave_by_hand_waits_for_a_newer_table_and_so_does_its_way_back(lone, f
     os.utime(table, (1, 1))
     first = move(lone, front_end)
     assert first.returncode == AWAITED, said(first)
+    order = (lone.folder / "out" / "runbook" / "homing-batch-all.txt").read_text().splitlines()
+    assert order[0].startswith("foreach ($user in @('alice@corp.example', 'bob@corp.example')) { Export-CsUserData ")
+    assert order[1:] == [f"Home {user}@corp.example on pool-target.corp.example" for user in ("alice", "bob")]
     moved = [{"user": f"{user}@corp.example", "pool": "pool-target.corp.example"} for user in ("alice", "bob")]
     lone.world.users(*moved)
     done = move(lone, front_end)
@@ -507,3 +510,66 @@ def test_a_wave_by_hand_waits_for_a_newer_table_and_so_does_its_way_back(lone, f
     back = move(lone, front_end, "back")
     assert back.returncode == AWAITED, said(back)
     assert "wave_return_asked" in {body["event"] for body in lone.journal}
+
+
+# The end of the legacy gateway
+
+
+def end(site, provider, **variables):
+    return site.play(
+        {"ansible.builtin.include_role": {"name": "legacy_gateway", "tasks_from": "hand_over"}},
+        legacy_gateway_provider=provider,
+        legacy_gateway_management="mgmt" if site.management else "",
+        **variables,
+    )
+
+
+def partners_of(site, value):
+    return {partner["domain"]: value for partner in site.world.federation["partners"]}
+
+
+def test_the_native_partners_are_removed_and_a_person_confirms_what_no_cmdlet_does(site):
+    site.rows("platform", **partners_of(site, "there"))
+    site.rows("done", **partners_of(site, "gone"))
+    stopped = end(site, "powershell")
+    assert stopped.returncode == AWAITED, said(stopped)
+    assert set(site.platform.values()) == {"gone"}
+    assert "clear XMPP federation; then publish the topology" in said(stopped)
+    assert "-e legacy_off=confirmed" in said(stopped)
+    assert not read_history(site.journal).native_gone
+    done = end(site, "powershell", legacy_off="confirmed")
+    assert done.returncode == 0, said(done)
+    assert read_history(site.journal).native_gone
+
+
+def test_a_native_partner_that_is_still_there_is_not_confirmed_away(site):
+    site.rows("platform", **partners_of(site, "there"))
+    site.deaf = True
+    done = end(site, "powershell", legacy_off="confirmed")
+    assert "migration-read-back" in said(done)
+    assert site.journal == []
+
+
+def test_without_a_management_host_the_end_is_a_written_order_and_nothing_runs_here(lone):
+    stopped = end(lone, "manual")
+    assert stopped.returncode == AWAITED, said(stopped)
+    order = (lone.folder / "out" / "runbook" / "decommission.txt").read_text()
+    assert ".\\native.ps1 -Apply" in order
+    assert "XMPP Translating Gateway Proxy" in order
+    script = (lone.folder / "out" / "runbook" / "native.ps1").read_bytes()
+    assert script.startswith(b"\xef\xbb\xbf# ")
+    assert script.count(b"\n") == script.count(b"\r\n")
+    assert end(lone, "manual", legacy_off="yes").returncode == AWAITED, "said in so many words or not at all"
+    assert end(lone, "manual", legacy_off="confirmed").returncode == 0
+    assert lone.asked == []
+
+
+def test_edges_that_forget_a_gateway_which_is_not_the_labs_switch_nothing_off(lone):
+    role = lone.folder / "roles" / "legacy_gateway"
+    shutil.copytree(ROOT / "roles" / "legacy_gateway", role)
+    tasks = yaml.safe_load((role / "tasks" / "main.yml").read_text())
+    assert "xmppgw.migration.gateway_host" in tasks[0]
+    (role / "tasks" / "main.yml").write_text(yaml.safe_dump(tasks[1:]))
+    done = lone.play({"ansible.builtin.include_role": {"name": "legacy_gateway"}}, legacy_gateway_provider="manual")
+    assert done.returncode == 0, said(done)
+    assert "changed=0" in said(done)

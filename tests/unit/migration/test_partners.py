@@ -441,3 +441,27 @@ def test_an_edge_that_knows_no_legacy_gateway_has_nobody_to_give_back_to(world):
     control["phases"] = {"ok": True, "default": "gateway", "phases": {}}
     facts = run_facts.facts(world.picture(), whole_plan.plan_of(world.picture()))
     assert facts["to_return"] == []
+
+
+def test_the_labs_gateway_is_switched_off_and_any_others_end_is_handed_over(world):
+    assert farewell.ended_by(world.environment()) == "lab"
+    world.federation["drain"] = {"provider": "wait"}
+    world.federation["routes"] = {"provider": "powershell"}
+    environment = world.environment()
+    assert farewell.ended_by(environment) == "manual"
+    environment.groups["management"] = ["mgmt"]
+    assert farewell.ended_by(environment) == "powershell"
+    world.federation["legacy"]["product"] = "lync2010"
+    bare = world.environment()
+    bare.groups["management"] = ["mgmt"]
+    assert farewell.ended_by(bare) == "manual", "that product's gateway has no cmdlets"
+    lines = farewell.order_lines(bare.federation, scripted=False, runs=False)
+    assert "from the XMPP gateway's own configuration" in lines[0]
+    assert not any("Topology Builder" in line for line in lines)
+
+
+def test_where_no_gateway_can_be_asked_no_task_can_reach_this_machine(world):
+    assert run_facts.facts(world.picture(), whole_plan.plan_of(world.picture()))["legacy_gateway"] == "legacy1"
+    world.federation["drain"] = {"provider": "wait"}
+    facts = run_facts.facts(world.picture(), whole_plan.plan_of(world.picture()))
+    assert facts["legacy_gateway"].endswith(".invalid")

@@ -28,6 +28,26 @@ def test_the_six_plays_have_the_documented_names_in_the_documented_order():
     assert names == [f"({number}/6) {name}" for number, name in planner.NAMES.items()]
 
 
+def test_the_edges_forget_the_legacy_gateway_only_after_its_end_was_handed_over():
+    """A run that stops for a person leaves every edge as it was."""
+    found = plays(PLAYBOOKS / "decommission.yml")
+    roles = [
+        (play["hosts"], task["ansible.builtin.include_role"].get("tasks_from", "main"))
+        for play in found
+        for task in tasks_of(play.get("tasks"))
+        if task.get("ansible.builtin.include_role", {}).get("name") == "legacy_gateway"
+    ]
+    assert roles == [("localhost", "hand_over"), ("edges", "main"), ("localhost", "archive")]
+
+
+def test_no_role_hands_work_for_another_host_to_this_machine():
+    for path in ROOT.glob("roles/*/tasks/*.yml"):
+        for task in tasks_of(plays(path)):
+            written = [key for key in task if key.startswith("xmppgw.") or key.endswith("copy")]
+            assert not written or task.get("delegate_to") != "localhost", path
+            assert "'localhost'" not in str(task.get("delegate_to")), f"{path}: {task['name']}"
+
+
 WHOLE = ["look_and_judge.yml", "open_run.yml", *(path.name for path in step_files()), "close_run.yml"]
 
 

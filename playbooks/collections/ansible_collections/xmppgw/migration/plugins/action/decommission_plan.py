@@ -8,6 +8,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import farewell, 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 from xmppgw.federation import ports
+from xmppgw.runbook.quoting import QuotingProblem
 
 
 class ActionModule(MigrationAction):
@@ -17,6 +18,12 @@ class ActionModule(MigrationAction):
         """Return the run's facts, or refuse with everything that is left."""
         picture = self.picture(task_vars)
         picture.environment.check_inventory()
+        if picture.environment.federation.legacy is None:
+            return {
+                "failed": True,
+                "code": "migration-decommission",
+                "msg": "[migration-decommission] The federation document names no legacy gateway to end.",
+            }
         left = [] if picture.history.decommissioned else farewell.remaining(picture)
         if left:
             return {
@@ -35,9 +42,15 @@ class ActionModule(MigrationAction):
                 "msg": "[migration-decommission] Nothing is left on the legacy gateway. Decommissioning cannot be "
                 "taken back: no rollback after it.\n    now:   run again with -e point_of_no_return=accepted",
             }
+        try:
+            ended_by = farewell.ended_by(picture.environment)
+        except QuotingProblem as problem:
+            return {"failed": True, "code": "migration-handover", "msg": f"[migration-handover] {problem}"}
         return {
             **run_facts.of_no_step(picture, "decommission"),
             "stage": DECOMMISSION,
             "done_before": picture.history.decommissioned,
+            "ended_by": ended_by,
+            "ended": picture.history.decommissioned or picture.history.native_gone,
             "ports": farewell.ports_to_close(ports(picture.environment.document)),
         }

@@ -116,9 +116,12 @@ def _document(picture):
 
 
 def _legacy(picture):
-    """After its end the legacy gateway does not come back: whoever finds it would be answered by nobody we know."""
+    """After its end the legacy gateway does not come back: whoever finds it would be answered by nobody we know.
+
+    Only the lab's can be looked at.
+    """
     if picture.history.decommissioned:
-        for host in picture.environment.groups["legacy_gateway"]:
+        for host in picture.environment.legacy_hosts:
             if (picture.seen.get(host) or {}).get("legacy_off") is False:
                 yield difference("legacy gateway", host, "runs", "decommissioned, switched off")
 

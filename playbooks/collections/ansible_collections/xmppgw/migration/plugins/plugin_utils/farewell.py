@@ -1,12 +1,18 @@
-"""What still needs the legacy gateway. While there is anything, it is not decommissioned.
+"""What still needs the legacy gateway, and who ends it. While anything needs it, it is not decommissioned.
 
-Used by the action `decommission_plan`. Pure: a Picture in, sentences out.
+Used by the actions `decommission_plan` and `farewell_order`. Pure: a Picture or an Environment in, sentences out.
 """
 
 from __future__ import annotations
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import seen_partners
 
+from xmppgw.runbook.products import PRODUCTS
+from xmppgw.runbook.rendering import PROXY_SERVICE, SITE_ROUTE, RunbookProblem, native_script
+
+SCRIPT = "native.ps1"
+CONFIRMED = "confirmed"
+"""What -e legacy_off= must say, once a person has carried out the order."""
 ACCEPTED = "accepted"
 """What -e point_of_no_return= must say: a switch that nobody types by accident."""
 
@@ -71,3 +77,42 @@ def ports_to_close(rules):
         for rule in rules
         if rule.until == "decommission"
     )
+
+
+def ended_by(environment):
+    """Return what ends the legacy gateway: `lab`, `powershell` (a script on the management host), or `manual`."""
+    if environment.legacy_hosts:
+        return "lab"
+    scripted = environment.federation.routes.provider == "powershell" and environment.management
+    return "powershell" if scripted and script(environment) else "manual"
+
+
+def script(environment):
+    """Return the script that removes the native partners; empty where the product has no cmdlets for that.
+
+    Raises QuotingProblem for a document that no script may show.
+    """
+    try:
+        return native_script(environment.document, "the migration's federation document")
+    except RunbookProblem:
+        return b""
+
+
+def order_lines(federation, *, scripted, runs):
+    """Return what a person does to end the legacy gateway. `scripted`: there is a script; `runs`: the run runs it."""
+    gateway, native = federation.legacy.gateway, PRODUCTS[federation.legacy.product].native_gateway
+    domains = ", ".join(partner.domain for partner in federation.partners)
+    if runs:
+        first = f"The run removes the allowed XMPP partners by .\\{SCRIPT} -Apply on the management host: {domains}"
+    elif scripted:
+        shell = PRODUCTS[federation.target.product].shell
+        first = f"In the {shell}, run: .\\{SCRIPT} -Apply (it removes the allowed XMPP partners {domains})"
+    else:
+        first = f"On {gateway.fqdn}, remove these partners from the XMPP gateway's own configuration: {domains}"
+    service = f"the service named '{PROXY_SERVICE.replace('*', '... ')}'" if native else "the XMPP gateway's service"
+    return [
+        first,
+        *([f"Then, {SITE_ROUTE}"] if native else []),
+        f"On {gateway.fqdn}, stop {service} and disable it: nothing may answer on port {gateway.port}",
+        f"When all of this is done, run decommission.yml again with -e legacy_off={CONFIRMED} as well",
+    ]
