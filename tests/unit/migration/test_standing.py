@@ -1,5 +1,8 @@
 """Status answers from whatever can be seen: beside a run, beside a hung one, with hosts down, with a bad journal."""
 
+import json
+import os
+
 import pytest
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import standing, standing_text
 
@@ -137,3 +140,53 @@ def test_a_hold_is_told_before_anybody_runs_into_it(world):
     found = status(world)
     assert [step["number"] for step in found["steps"] if step["hold"]] == [6]
     assert "-e confirm=6" in text(found)
+
+
+@pytest.fixture
+def exporting(world, tmp_path):
+    """A Microsoft platform: it tells its state by exports."""
+    world.federation["homing"] = world.federation["routes"] = {"provider": "manual"}
+    world.homing.clear()
+    world.users(
+        {"user": "alice@corp.example", "pool": "pool-legacy.corp.example"},
+        {"user": "bob@corp.example", "pool": "pool-target.corp.example"},
+    )
+    os.utime(tmp_path / "users.table", (world.now - 7200, world.now - 7200))
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    transport = "TransportChoice=Certificate=Microsoft.Rtc.UseDefaultCert;Fqdn=fe-pool.corp.example;Port=5061"
+    route = {"MatchUri": "partner1.example", "MatchOnlyPhoneUri": False, "Transport": transport}
+    file = exports / "Get-CsStaticRoutingConfiguration.json"
+    file.write_text(json.dumps([{"Identity": "Global", "Route": [route]}]))
+    os.utime(file, (world.now - 3 * 86400, world.now - 3 * 86400))
+
+    def told():
+        environment = world.environment()
+        environment.groups = {**environment.groups, "platforms": []}
+        environment.exports = exports
+        return standing.describe(environment, world.seen(environment), world.now, {})
+
+    return told
+
+
+def test_a_platform_that_tells_its_state_by_exports_is_told_with_their_age(exporting):
+    found = exporting()
+    assert found["users"] == {"pool-legacy": 1, "pool-target": 1}
+    assert [partner["route"] for partner in found["partners"]][:2] == [["target"], ["legacy"]]
+    shown = text(found)
+    assert "users.table, 2 hours old" in shown
+    assert "Get-CsStaticRoutingConfiguration.json, 3 days old" in shown
+
+
+def test_a_route_that_somebody_was_asked_to_move_is_told_as_unknown(exporting, world):
+    world.journal({"event": "route_asked", "partner": "partner1.example", "to": "legacy", "at": world.now - 600})
+    found = exporting()
+    assert found["partners"][0]["route"] == ["unknown"]
+    assert "asked to move its route to legacy (since 2027-01-15T07:50:00Z); not seen yet" in text(found)
+
+
+def test_a_platform_without_its_export_is_a_problem_and_not_an_empty_one(exporting, world):
+    del world.federation["users"]["export"]
+    found = exporting()
+    assert any("users.export" in problem for problem in found["problems"])
+    assert "unknown" in next(line for line in standing_text.lines(found) if line.startswith("  users"))

@@ -9,7 +9,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, run_holds, seen_partners, whole_plan
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import History
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    exported_platform,
+    newest_word,
+    planner,
+    run_holds,
+    seen_partners,
+    whole_plan,
+)
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards import window
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
@@ -29,17 +37,21 @@ def describe(environment, seen, now, silent, is_gone=lambda _lock: False):
     history, lock = (state.history, state.lock) if state else (None, None)
     plan, unknown = _plan(environment, seen, now)
     dns, dns_problem = _dns(environment, seen)
+    homing, routes, exports, export_problem = _platforms(environment, seen, history or History(), now)
     gone = lock is not None and is_gone(lock)
     running = lock is not None and lock["expiry"] > now and not gone
     return {
         "schema": 1,
         "hosts": {host: silent.get(host, "answers") for host in sorted({*seen, *silent})},
-        "problems": [problem for problem in (state_problem, unknown, dns_problem) if problem],
+        "problems": [problem for problem in (state_problem, unknown, dns_problem, export_problem) if problem],
         "steps": _steps(environment, history, plan, now, running=running),
         "waves": _waves(history),
-        "users": _users(seen),
+        "users": _users(homing),
+        "exports": exports,
         "srv": {} if dns is None else {domain: dns.rrset(domain) for domain in sorted(dns.rrsets)},
-        "partners": [_partner(environment, seen, partner, state, plan) for partner in environment.federation.partners],
+        "partners": [
+            _partner(environment, seen, partner, state, plan, routes) for partner in environment.federation.partners
+        ],
         "unlisted": seen_partners.unlisted(environment, seen),
         "lock": lock,
         "run": None if lock is None else _run(lock, now, running=running, gone=gone),
@@ -136,14 +148,34 @@ def _waves(history):
     ]
 
 
-def _users(seen):
-    """Return {home: users} over the platforms that answered."""
-    tables = [host["platform"]["homing"] for host in seen.values() if host.get("platform")]
+def _platforms(environment, seen, history, now):
+    """Return (homing tables, route tables, exports that they come from, problem): from the platforms that answered, or
+    where the inventory has none from their exports."""
+    if environment.platforms:
+        answers = [host["platform"] for host in seen.values() if host.get("platform")]
+        return [each["homing"] for each in answers], [each["route"] for each in answers], [], ""
+    tables, exports, problems = {}, [], []
+    for name in ("homing", "route"):
+        try:
+            tables[name] = [newest_word.table(environment, history, name)]
+            files = exported_platform.sources(environment, name)
+            exports += [{"table": name, "file": str(file), "age_s": round(max(now - at, 0))} for file, at in files]
+        except PictureError as error:
+            problems.append(f"[{error.code}] {error.text}")
+    # None is not "no route" here: nobody knows, because somebody may be moving it.
+    routes = [{domain: hop or "unknown" for domain, hop in table.items()} for table in tables.get("route", [])]
+    return tables.get("homing", []), routes, exports, "; ".join(problems)
+
+
+def _users(tables):
+    """Return {home: users} over the platforms' tables; None where none was read."""
+    if not tables:
+        return None
     homes = Counter(home for table in tables for home in table.values())
     return {home: -(-count // len(tables)) for home, count in sorted(homes.items())}
 
 
-def _partner(environment, seen, partner, state, plan):
+def _partner(environment, seen, partner, state, plan, routes):  # noqa: PLR0917
     """Return both directions of a partner, its phase on every edge, and since when."""
     domain, own = partner.domain, set(environment.federation.own_domains)
     planned = next((item for item in (plan or {}).get("partners", []) if item["domain"] == domain), {})
@@ -167,7 +199,8 @@ def _partner(environment, seen, partner, state, plan):
         "since": _moment(switched),
         "reason": (switched or {}).get("reason", ""),
         "held": state.history.held.get(domain) if state else None,
-        "route": sorted({str(host["platform"]["route"].get(domain)) for host in seen.values() if host.get("platform")}),
+        "route": sorted({str(table.get(domain)) for table in routes}),
+        "route_asked": state.history.routes_asked.get(domain) if state else None,
         "inbound": {
             "edges": _summary(streams, "in", spliced=False),
             "spliced": _summary(streams, "in", spliced=True),

@@ -20,8 +20,14 @@ def lines(status):
     if status["wait"]:
         wait = status["wait"]
         text += ["", f"  waiting   {wait['left_s']:.0f} s more: {wait['reason']}"]
-    users = ", ".join(f"{count} on {home}" for home, count in status["users"].items()) or "none"
+    homes = status["users"]
+    users = ", ".join(f"{count} on {home}" for home, count in (homes or {}).items())
+    users = users or ("unknown" if homes is None else "none")
     text += ["", f"  users     {users}"]
+    text += [
+        f"  export    {export['table']} from {export['file']}, {_age(export['age_s'])} old"
+        for export in status["exports"]
+    ]
     text += [f"  wave      {wave['name']}: {wave['users']} users, {wave['state']}" for wave in status["waves"]]
     text += [f"  SRV       {domain}: {rrsets.show(rrset)}" for domain, rrset in status["srv"].items()]
     for partner in status["partners"]:
@@ -55,9 +61,19 @@ def _partner(partner):
         f"out: route {'/'.join(partner['route']) or 'unknown'}; {_streams(outbound['edges'])} at our edges, "
         f"{outbound['legacy']} at legacy",
     ]
+    if asked := partner.get("route_asked"):
+        ways.append(f"somebody was asked to move its route to {asked['to']}{_clock(asked['at'])}; not seen yet")
     if phases:
         ways.insert(0, f"phase: {', '.join(phases)}")
     return [head, *(f"            {way}" for way in ways)]
+
+
+def _age(seconds):
+    """Return how long ago something was, in the largest unit that fits."""
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"
 
 
 def _streams(summary):
