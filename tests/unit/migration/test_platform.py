@@ -369,6 +369,23 @@ def test_work_is_handed_over_as_a_script_or_as_a_list(exported):
     assert listed.lines[-1] == "Home alice@corp.example on pool-target.corp.example"
 
 
+def test_an_order_keeps_the_contact_lists_first_as_the_script_does(exported, world):
+    entries = [{"key": f"{user}@corp.example", "value": "pool-target"} for user in ("alice", "o'neil")]
+
+    def order(**more):
+        return handing_over.order(
+            exported().environment, kind="homing", provider="manual", subject="0-pilot", entries=entries, **more
+        )
+
+    first, *rest = order().content.decode().splitlines()
+    assert "@('alice@corp.example', 'o''neil@corp.example')" in first
+    assert "Export-CsUserData -PoolFqdn 'pool-legacy.corp.example' " in first
+    assert len(rest) == 2
+    assert "Export-CsUserData" not in order(back=True).content.decode()
+    world.federation["legacy"]["product"] = "lync2010"
+    assert "with the tools of Lync Server 2010" in order().lines[0]
+
+
 def test_work_is_taken_back_by_the_same_script(exported):
     entries = [{"key": "alice@corp.example", "value": "pool-legacy"}]
     order = handing_over.order(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
-from xmppgw.runbook.quoting import QuotingProblem
+from xmppgw.runbook.products import PRODUCTS
+from xmppgw.runbook.quoting import QuotingProblem, literal
 from xmppgw.runbook.rendering import Move, route_script, wave_script
 
 
@@ -29,7 +30,33 @@ def order(environment, *, kind, provider, subject, entries, back=False):
         return _script(environment, kind, subject, entries, back=back)
     lines = [_sentence(environment, kind, entry) for entry in entries]
     name = f"{kind}-{subject}{'-back' if back else ''}.txt"
-    return Order(name, ("\n".join(lines) + "\n").encode(), tuple(lines))
+    kept, said = _keep_contacts(environment, entries) if kind == "homing" and not back else ((), ())
+    return Order(name, ("\n".join([*kept, *lines]) + "\n").encode(), (*said, *lines))
+
+
+def _keep_contacts(environment, entries):
+    """Return (lines of the order, lines for the terminal) that keep the users' contact lists before anybody moves.
+
+    Nothing where the inventory has platforms to ask: the role keeps what those hold.
+    """
+    legacy = environment.federation.legacy
+    if environment.platforms or legacy is None:
+        return (), ()
+    product = PRODUCTS[legacy.product]
+    if not product.user_data:
+        line = f"First keep the contact lists of these users with the tools of {product.name}: it has no cmdlet for it"
+        return (line,), (line,)
+    try:
+        users = ", ".join(literal(environment.address_of(entry["key"])) for entry in entries)
+        line = (
+            f"foreach ($user in @({users})) {{ Export-CsUserData -PoolFqdn {literal(legacy.pool)} "
+            f"-FileName (($user -replace '[^A-Za-z0-9.@_-]', '_') + '.zip') -UserFilter $user }}"
+        )
+    except QuotingProblem as problem:
+        raise PictureError("migration-handover", f"the order: {problem}") from problem
+    return (line,), (
+        f"First keep their contact lists: run the order's first line in the {PRODUCTS[legacy.product].shell}",
+    )
 
 
 def _sentence(environment, kind, entry):
