@@ -406,6 +406,19 @@ def test_work_is_taken_back_by_the_same_script(exported):
     ]
 
 
+@pytest.mark.parametrize("provider", ["powershell", "manual"])
+def test_that_a_route_is_used_is_shown_by_a_pilot_and_by_nobody_here(exported, world, provider):
+    world.federation["pilot"] = {"users": ["alice@corp.example"], "partner": "partner1.example"}
+    route = handing_over.order(
+        exported().environment,
+        kind="route",
+        provider=provider,
+        subject="partner1.example",
+        entries=[{"key": "partner1.example", "value": "target"}],
+    )
+    assert route.lines[-1].startswith("Afterwards alice@corp.example writes to somebody at partner1.example;")
+
+
 def test_what_is_not_done_is_known_from_looks_or_from_exports(exported, world):
     picture = exported()
     entries = [{"key": user, "value": "pool-target"} for user in ("alice@corp.example", "carol@corp.example")]

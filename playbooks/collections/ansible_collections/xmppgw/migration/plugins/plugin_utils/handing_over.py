@@ -29,6 +29,7 @@ def order(environment, *, kind, provider, subject, entries, back=False):
     if provider == "powershell":
         return _script(environment, kind, subject, entries, back=back)
     lines = [_sentence(environment, kind, entry) for entry in entries]
+    lines += _proof(environment, kind, subject, back=back)
     name = f"{kind}-{subject}{'-back' if back else ''}.txt"
     kept, said = _keep_contacts(environment, entries) if kind == "homing" and not back else ((), ())
     return Order(name, ("\n".join([*kept, *lines]) + "\n").encode(), (*said, *lines))
@@ -90,7 +91,16 @@ def _script(environment, kind, subject, entries, *, back):
         raise PictureError("migration-handover", f"{subject}: {problem}") from problem
     where = f"On {environment.management}" if environment.management else "In the management shell of the platform"
     said = f"{where}, run: .\\{name}{more}{switch} -Apply"
-    return Order(name, content, (said,))
+    return Order(name, content, (said, *_proof(environment, kind, subject, back=back)))
+
+
+def _proof(environment, kind, partner, *, back):
+    """Return who shows that a route is used. Nobody here can: a message along it begins with a user of the platform."""
+    if kind != "route" or back:
+        return ()
+    pilots = environment.federation.pilot.users
+    who = pilots[0] if pilots else "a user of the platform"
+    return (f"Afterwards {who} writes to somebody at {partner}; it must arrive, and the answer must come back",)
 
 
 def _moves(environment, entries, *, back):
