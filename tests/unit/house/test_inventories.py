@@ -55,6 +55,27 @@ def test_the_graph_of_existing_hosts_is_readable_and_has_the_documents_hosts(tmp
     assert "StrictHostKeyChecking=yes" in arguments
 
 
+def listed_existing(folder: Path) -> dict[str, dict[str, list[str]]]:
+    shown = ansible(folder, "ansible-inventory", "-i", "inventories/existing", "--list")
+    return json.loads(shown.stdout)
+
+
+def test_windows_hosts_of_the_existing_ones_are_not_spoken_to_as_if_they_were_linux(tmp_path: Path) -> None:
+    groups = listed_existing(tmp_path)
+    for host in ("legacy1", "mgmt1"):
+        variables = groups["_meta"]["hostvars"][host]
+        assert variables["ansible_shell_type"] == "powershell"
+        assert variables["ansible_become"] is False
+    assert groups["management"]["hosts"] == ["mgmt1"]
+    assert groups["_meta"]["hostvars"]["fe1"]["ansible_become"] is True
+
+
+def test_the_plan_of_existing_hosts_needs_no_host_of_this_document(capsys: pytest.CaptureFixture[str]) -> None:
+    document = ROOT / "inventories/existing/group_vars/all/federation.yml"
+    assert main(["plan", "--document", str(document)]) == 0
+    assert "xmpp-pool.contoso.example" in capsys.readouterr().out
+
+
 def test_the_azure_inventory_reads_the_stacks_outputs(tmp_path: Path) -> None:
     copy = tmp_path / "azure"
     copy.mkdir()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
+from xmppgw.exports.cmdlets import STATIC_ROUTES
 from xmppgw.exports.deployment import Gathering
 from xmppgw.exports.files import exported_files, read_file
 from xmppgw.exports.findings import Findings
 from xmppgw.policy.users import UsersProblem, read_users
 
-ROUTING = "Get-CsStaticRoutingConfiguration"
 EXPORT = "export"
 """What stands where a platform's host name would."""
 
@@ -74,7 +74,7 @@ def sources(environment, table):
         files = [users_table(environment)]
     elif Path(environment.exports).is_dir():
         findings = Findings()
-        files = [file for file in exported_files([Path(environment.exports)], findings) if _is_of(file, ROUTING)]
+        files = [file for file in exported_files([Path(environment.exports)], findings) if _is_of(file, STATIC_ROUTES)]
     else:
         files = []
     return [(file, file.stat().st_mtime) for file in files if file.exists()]
