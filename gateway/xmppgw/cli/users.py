@@ -125,7 +125,10 @@ def sync(
         return _refuse(findings.problems, form, findings.more)
     try:
         with _alone(table, apply):
-            return _bring(table, new, files, findings, threshold=threshold, apply=apply, form=form)
+            status = _bring(table, new, files, findings, threshold=threshold, apply=apply, form=form)
+            if apply and status == FINE:
+                _date(table, read)
+            return status
     except UsersProblem as problem:
         return _refuse([_problem_of(problem)], form)
     except ExportRefused as refusal:
@@ -182,6 +185,17 @@ def _bring(
     else:
         sys.stdout.write(_as_text(table, changes, findings, threshold=threshold, refused=refused, written=write))
     return REFUSED if refused else FINE
+
+
+def _date(table: Path, read: Sequence[FileRead]) -> None:
+    """Give the table the time of its export: it tells of that moment, however often and however late it is brought in.
+
+    A migration that had users moved by hand goes by it (docs/moving-users.md). An export in parts is as old as its
+    oldest part.
+    """
+    moments = [Path(each.file).stat().st_mtime for each in read if cmdlets.USER in each.objects]
+    if moments and table.stat().st_mtime != min(moments):
+        os.utime(table, (min(moments), min(moments)))
 
 
 def _write(table: Path, new: list[User], files: Sequence[Path], changes: Changes, threshold: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,20 @@ def test_a_first_sync_makes_the_table(exports: Path, tmp_path: Path, capsys: pyt
     assert alice == User("alice@corp.example", "pool.corp.example", "Redmond", "FedPic")
     assert bob == User("bob@branch.example", "sba1.corp.example", "Berlin", survivable_branch=True, blank_name=True)
     assert carol == User("carol@corp.example", enabled=False, hosting="cloud")
+
+
+def test_the_table_is_as_old_as_its_export_however_late_it_is_brought_in(
+    exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A migration whose users move by hand believes only what was exported after it asked."""
+    table = tmp_path / "users.table"
+    for moment in (1_700_000_000, 1_750_000_000):
+        os.utime(exports / "Get-CsUser.xml", (moment, moment))
+        sync(capsys, exports, "--users", table, "--apply")
+        assert table.stat().st_mtime == moment, "also where the export says nothing new"
+    os.utime(exports / "Get-CsUser.xml", (1_760_000_000, 1_760_000_000))
+    sync(capsys, exports, "--users", table)
+    assert table.stat().st_mtime == 1_750_000_000, "without --apply nothing is brought in"
 
 
 def test_a_second_sync_changes_nothing(exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -311,8 +311,15 @@ def test_without_anybody_to_ask_the_run_stops_until_a_newer_export_shows_the_rou
 
 def test_the_export_is_watched_for_as_long_as_was_said(lone):
     export(lone, age=1000)
-    threading.Timer(3, export, (lone, OURS)).start()
-    done = lone.route(sip_route_watch_seconds=60)
+
+    def once_asked():
+        while not lone.journal:
+            time.sleep(0.1)
+        export(lone, OURS)
+
+    person = threading.Thread(target=once_asked, daemon=True)
+    person.start()
+    done = lone.route(sip_route_watch_seconds=120)
     assert done.returncode == 0, said(done)
     assert read_history(lone.journal).routes_seen[PARTNER]["to"] == "target"
 
@@ -326,14 +333,6 @@ def test_a_route_that_somebody_may_be_moving_is_not_believed_to_be_where_the_old
     assert "-Undo -Apply" in said(back)
     export(lone)
     assert lone.route("legacy").returncode == 0
-
-
-def test_by_hand_it_is_the_same_with_words_for_a_script(lone):
-    lone.world.federation["routes"] = {"provider": "manual"}
-    done = lone.route()
-    assert done.returncode == AWAITED, said(done)
-    order = (lone.folder / "out" / "runbook" / f"route-{PARTNER}.txt").read_text()
-    assert order.startswith(f"Route {PARTNER} ")
 
 
 # One partner of step 6
@@ -403,18 +402,14 @@ def test_a_partner_whose_route_did_not_move_is_given_back_as_the_platform_then_s
     assert [line.split()[1] for line in site.asked] == ["-Show", "-Apply", "-Show", "-Show"]
 
 
-def test_a_route_that_moved_although_its_script_failed_is_taken_back_with_the_partner(switching):
+def test_where_nobody_knows_what_the_platform_has_the_run_stops_and_notes_nothing(switching):
+    """The script that moves it fails, and so does the one that takes it back: the journal says what was asked for."""
     site, switch = switching
     site.status = 1
     done, did = switch()
-    # The script that takes it back fails as well: the run ends where it does not know.
     assert done.returncode != 0
     assert did == ["phase gateway"]
-    site.status = 0
-    site.rows("done", **{PARTNER: "none"})
-    _done, did = switch()
-    assert did[-1] == "noted failed"
-    assert site.platform == {PARTNER: "none"}
+    assert PARTNER in read_history(site.journal).routes_asked
 
 
 def test_a_partner_whose_route_waits_for_a_person_is_not_given_back_meanwhile(switching):
@@ -559,7 +554,6 @@ def test_without_a_management_host_the_end_is_a_written_order_and_nothing_runs_h
     script = (lone.folder / "out" / "runbook" / "native.ps1").read_bytes()
     assert script.startswith(b"\xef\xbb\xbf# ")
     assert script.count(b"\n") == script.count(b"\r\n")
-    assert end(lone, "manual", legacy_off="yes").returncode == AWAITED, "said in so many words or not at all"
     assert end(lone, "manual", legacy_off="confirmed").returncode == 0
     assert lone.asked == []
 

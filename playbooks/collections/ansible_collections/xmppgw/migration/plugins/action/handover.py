@@ -28,7 +28,9 @@ class ActionModule(MigrationAction):
         folder = Path(self.setting(task_vars, "migration_output")) / "runbook"
         if args["event"] == "written":
             order = self.order(environment, args, args["entries"])
-            self.write(folder, order)
+            # A list is written only when something on it is left to do.
+            if args["provider"] == "powershell":
+                self.write(folder, order)
             return {"changed": False, "file": str(folder / order.file)}
         results = handing_over.answered(environment, list(args.get("looks") or []))
         if args["event"] == "given":

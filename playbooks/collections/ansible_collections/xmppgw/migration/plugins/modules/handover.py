@@ -8,9 +8,10 @@ module: handover
 short_description: Hand work over to a person and see whether it is done
 description:
   - >-
-    C(written) writes the order to C(out/runbook/), a PowerShell script or a list. C(given) does so too and says what
-    is to be done; nothing if all of it stands already. C(taken) succeeds if it stands now, else fails with
-    C(migration-handover) and says what to run next; the next run of the same playbook verifies it and goes on.
+    C(written) writes the script to C(out/runbook/), where there is one, so that it can be asked. C(given) writes the
+    order, a script or a list, and says what is to be done; nothing if all of it stands already. C(taken) succeeds if it
+    stands now, else fails with C(migration-handover) and says what to run next; the next run of the same playbook
+    verifies it and goes on.
   - >-
     Whether it stands is known from O(looks). Where nobody can be asked, the exports beside the inventory tell, and
     after something was asked for only one that is newer than that.

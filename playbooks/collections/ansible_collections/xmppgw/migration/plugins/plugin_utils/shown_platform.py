@@ -22,7 +22,7 @@ def standing(environment, table, shown):
     partners to `there` or None."""
     if table == "homing":
         names = {fqdn.lower(): name for fqdn, name in environment.pool_names.items()}
-        return {user: names.get(pool.lower(), pool) for user, pool in shown.items()}
+        return {user: names.get(pool.lower(), pool.lower()) for user, pool in shown.items()}
     if table == "route":
         return {
             partner.domain: _route([shown.get(domain) for domain in partner.domains])
@@ -46,4 +46,4 @@ def stands(table, entry):
         return False
     # No route at all is what the legacy gateway serves by its native partner.
     wanted = "legacy" if entry["value"] is None and table[key] == "legacy" else entry["value"]
-    return table[key] == wanted
+    return str(table[key]).lower() == str(wanted).lower()
