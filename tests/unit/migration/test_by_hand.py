@@ -486,6 +486,12 @@ def test_a_wave_that_the_management_host_moved_is_done_though_the_table_of_users
     picture = Picture(environment, site.world.seen(environment), site.world.now)
     assert picture.platforms.users_at("pool-legacy") == []
     assert plan_users.to_move(picture) == []
+    # And back, by what the platform shows: the old table says that they never left.
+    site.rows("undone", **users_on("pool-legacy.corp.example", "alice", "bob"))
+    back = move(site, front_end, "back")
+    assert back.returncode == 0, said(back)
+    assert set(site.platform.values()) == {"pool-legacy.corp.example"}
+    assert [body["event"] for body in site.journal][-2:] == ["wave_return_asked", "wave_undone"]
 
 
 def test_a_wave_by_hand_waits_for_a_newer_table_and_so_does_its_way_back(lone, front_end):

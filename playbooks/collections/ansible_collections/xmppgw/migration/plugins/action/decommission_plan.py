@@ -8,7 +8,6 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import farewell, 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 from xmppgw.federation import ports
-from xmppgw.runbook.quoting import QuotingProblem
 
 
 class ActionModule(MigrationAction):
@@ -42,15 +41,11 @@ class ActionModule(MigrationAction):
                 "msg": "[migration-decommission] Nothing is left on the legacy gateway. Decommissioning cannot be "
                 "taken back: no rollback after it.\n    now:   run again with -e point_of_no_return=accepted",
             }
-        try:
-            ended_by = farewell.ended_by(picture.environment)
-        except QuotingProblem as problem:
-            return {"failed": True, "code": "migration-handover", "msg": f"[migration-handover] {problem}"}
         return {
             **run_facts.of_no_step(picture, "decommission"),
             "stage": DECOMMISSION,
             "done_before": picture.history.decommissioned,
-            "ended_by": ended_by,
+            "ended_by": farewell.ended_by(picture.environment),
             "ended": picture.history.decommissioned or picture.history.native_gone,
             "ports": farewell.ports_to_close(ports(picture.environment.document)),
         }

@@ -6,8 +6,10 @@ Used by the actions `decommission_plan` and `farewell_order`. Pure: a Picture or
 from __future__ import annotations
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import seen_partners
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
 from xmppgw.runbook.products import PRODUCTS
+from xmppgw.runbook.quoting import QuotingProblem
 from xmppgw.runbook.rendering import PROXY_SERVICE, SITE_ROUTE, RunbookProblem, native_script
 
 SCRIPT = "native.ps1"
@@ -90,12 +92,14 @@ def ended_by(environment):
 def script(environment):
     """Return the script that removes the native partners; empty where the product has no cmdlets for that.
 
-    Raises QuotingProblem for a document that no script may show.
+    Raises PictureError for a document that no script may show.
     """
     try:
         return native_script(environment.document, "the migration's federation document")
     except RunbookProblem:
         return b""
+    except QuotingProblem as problem:
+        raise PictureError("migration-handover", f"the script that removes the native partners: {problem}") from problem
 
 
 def order_lines(federation, *, scripted, runs):
