@@ -62,7 +62,9 @@ async def troubled(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncItera
         ]  # fmt: skip
         found.append(Troubled(world, mute, stuck))
 
-    async with world_of(tmp_path, prepare):
+    async with world_of(tmp_path, prepare) as world:
+        # Its stream is up: how much fits into the queue of one that is not is for other tests.
+        await world.control("connect", partner="partner1.example")
         yield found[0]
         found[0].stuck.close()
         found[0]._mute.close()
