@@ -110,6 +110,10 @@ class FrontEndLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_per_partner: Count = 10_000
     queue_total: Count = 100_000
     queue_per_conversation: Count = 1_000
+    #: What edges may have of one lane at a time, messages and octets. Less than an edge queues (its outbound_queue_*):
+    #: what it had no room for would be overtaken by what it took afterwards.
+    lane_window_messages: Count = 256
+    lane_window_bytes: Count = 1024 * 1024
     #: MESSAGE requests that wait for a final response, all targets together.
     sip_outstanding: Count = 256
     #: First and longest pause between two attempts to deliver one message.

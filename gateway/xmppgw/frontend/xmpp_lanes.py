@@ -45,10 +45,13 @@ class Change:
 
 
 class _Lane:
-    __slots__ = ("not_before", "queued", "timer", "uncommitted")
+    __slots__ = ("away", "away_bytes", "not_before", "queued", "timer", "uncommitted")
 
     def __init__(self) -> None:
         self.queued: deque[Item] = deque()
+        #: What edges have, and what is on its way to them: messages and octets.
+        self.away = 0
+        self.away_bytes = 0
         #: Accepted items that nobody holds and whose commit is under way.
         self.uncommitted = 0
         self.not_before = 0.0
@@ -75,6 +78,7 @@ class XmppLanes:
             self._gateway.entered(item)
             if item.holder:
                 edge, _, session = item.holder.partition("|")
+                self._send_away(item)
                 self._held[item.id] = _Held(item, edge, session, ask_again=True)
             else:
                 self._lanes.setdefault(item.lane, _Lane()).queued.append(item)
@@ -99,22 +103,25 @@ class XmppLanes:
         """Before the commit of a new item: hold it at once if it can leave at once."""
         lane = self._lanes.setdefault(item.lane, _Lane())
         link = None
-        if not (lane.queued or lane.uncommitted or lane.not_before > self._gateway.clock()):
+        if not (lane.queued or lane.uncommitted or lane.not_before > self._gateway.clock()) and self._has_room(lane):
             link = self._link(item.lane)
         if link is None:
             lane.uncommitted += 1
             return item
         edge, session = link
+        self._send_away(item)
         return replace(item, holder=f"{edge}|{session}")
 
     def committed(self, item: Item, *, new: bool) -> None:
         """After the commit: the item is in the store, or (`new` false) was a repetition and is not."""
         if item.holder:
-            if new:
-                self._gateway.entered(item)
-                edge, _, session = item.holder.partition("|")
-                self._held[item.id] = _Held(item, edge, session)
-                self._send(item)
+            if not new:
+                self._back(item)
+                return
+            self._gateway.entered(item)
+            edge, _, session = item.holder.partition("|")
+            self._held[item.id] = _Held(item, edge, session)
+            self._send(item)
             return
         lane = self._lanes[item.lane]
         lane.uncommitted -= 1
@@ -163,7 +170,7 @@ class XmppLanes:
                 gateway.counters.delivered.labels("to_xmpp", label).inc()
                 gateway.counters.latency.observe(max(0.0, gateway.clock() - item.created))
             gateway.log.info("xmpp-delivered", correlation=item.correlation, kind=item.kind)
-            del self._held[item.id]
+            self._let_go(item)
             gateway.left(item)
             return Change((Finish(item.id),))
         if outcome.state == "deferred":
@@ -200,7 +207,8 @@ class XmppLanes:
         if lane is None:
             return
         if not lane.queued:
-            if not lane.uncommitted and lane.timer is None and lane.not_before <= self._gateway.clock():
+            empty = not (lane.uncommitted or lane.away)
+            if empty and lane.timer is None and lane.not_before <= self._gateway.clock():
                 del self._lanes[name]
             return
         wait = lane.not_before - self._gateway.clock()
@@ -208,14 +216,17 @@ class XmppLanes:
             if lane.timer is None:
                 lane.timer = self._loop.call_later(wait, self._due, name)
             return
-        link = self._link(name)
+        link = self._link(name) if self._has_room(lane) else None
         if link is None:
-            return  # asked again when a link opens or has room
+            return  # asked again when a link opens or has room, or when something comes back
         edge, session = link
         holder = f"{edge}|{session}"
-        batch = [replace(lane.queued.popleft(), holder=holder) for _ in range(min(BATCH, len(lane.queued)))]
-        for item in batch:
+        batch: list[Item] = []
+        while lane.queued and len(batch) < BATCH and self._has_room(lane):
+            item = replace(lane.queued.popleft(), holder=holder)
+            self._send_away(item)
             self._held[item.id] = _Held(item, edge, session)
+            batch.append(item)
 
         def done(_: tuple[bool, ...]) -> None:
             for item in batch:
@@ -223,6 +234,29 @@ class XmppLanes:
             self._pump(name)
 
         self._gateway.commit([Hold(item.id, holder) for item in batch], done)
+
+    # What is away: an edge is never given more of a lane than it can queue.
+
+    def _has_room(self, lane: _Lane) -> bool:
+        limits = self._gateway.settings.limits
+        return lane.away < limits.lane_window_messages and lane.away_bytes < limits.lane_window_bytes
+
+    def _send_away(self, item: Item) -> None:
+        lane = self._lanes.setdefault(item.lane, _Lane())
+        lane.away += 1
+        lane.away_bytes += len(item.payload)
+
+    def _let_go(self, item: Item) -> None:
+        """No edge has it any more, if one had."""
+        if self._held.pop(item.id, None) is not None:
+            self._back(item)
+
+    def _back(self, item: Item) -> None:
+        lane = self._lanes[item.lane]
+        lane.away -= 1
+        lane.away_bytes -= len(item.payload)
+        if lane.queued:
+            self._loop.call_soon(self._pump, item.lane)
 
     def _due(self, name: str) -> None:
         lane = self._lanes.get(name)
@@ -255,7 +289,7 @@ class XmppLanes:
         not_before = gateway.clock() + max(seconds, gateway.backoff(item.attempts) if seconds or item.attempts else 0.0)
         if not_before >= item.expires:
             return self._finish(item, Failure("remote-server-timeout", reason))
-        self._held.pop(item.id, None)
+        self._let_go(item)
         lane = self._lanes.setdefault(item.lane, _Lane())
         lane.put_back(replace(item, holder="", attempts=attempts, not_before=not_before))
         lane.not_before = max(lane.not_before, not_before)
@@ -274,7 +308,7 @@ class XmppLanes:
 
     def _finish(self, item: Item, failure: Failure) -> Change:
         gateway = self._gateway
-        self._held.pop(item.id, None)
+        self._let_go(item)
         gateway.left(item)
         follow = adopt(gateway, returned(gateway, item, failure))
         return Change((Finish(item.id, follow),), follow)
