@@ -78,7 +78,7 @@ class XmppLanes:
             self._gateway.entered(item)
             if item.holder:
                 edge, _, session = item.holder.partition("|")
-                self._send_away(item)
+                self._count_away(item)
                 self._held[item.id] = _Held(item, edge, session, ask_again=True)
             else:
                 self._lanes.setdefault(item.lane, _Lane()).queued.append(item)
@@ -109,14 +109,14 @@ class XmppLanes:
             lane.uncommitted += 1
             return item
         edge, session = link
-        self._send_away(item)
+        self._count_away(item)
         return replace(item, holder=f"{edge}|{session}")
 
     def committed(self, item: Item, *, new: bool) -> None:
         """After the commit: the item is in the store, or (`new` false) was a repetition and is not."""
         if item.holder:
             if not new:
-                self._back(item)
+                self._count_back(item)
                 return
             self._gateway.entered(item)
             edge, _, session = item.holder.partition("|")
@@ -224,7 +224,7 @@ class XmppLanes:
         batch: list[Item] = []
         while lane.queued and len(batch) < BATCH and self._has_room(lane):
             item = replace(lane.queued.popleft(), holder=holder)
-            self._send_away(item)
+            self._count_away(item)
             self._held[item.id] = _Held(item, edge, session)
             batch.append(item)
 
@@ -241,7 +241,7 @@ class XmppLanes:
         limits = self._gateway.settings.limits
         return lane.away < limits.lane_window_messages and lane.away_bytes < limits.lane_window_bytes
 
-    def _send_away(self, item: Item) -> None:
+    def _count_away(self, item: Item) -> None:
         lane = self._lanes.setdefault(item.lane, _Lane())
         lane.away += 1
         lane.away_bytes += len(item.payload)
@@ -249,9 +249,9 @@ class XmppLanes:
     def _let_go(self, item: Item) -> None:
         """No edge has it any more, if one had."""
         if self._held.pop(item.id, None) is not None:
-            self._back(item)
+            self._count_back(item)
 
-    def _back(self, item: Item) -> None:
+    def _count_back(self, item: Item) -> None:
         lane = self._lanes[item.lane]
         lane.away -= 1
         lane.away_bytes -= len(item.payload)

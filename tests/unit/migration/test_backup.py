@@ -231,3 +231,11 @@ def test_a_folder_in_which_anything_stands_is_left_alone(tmp_path, authorities):
     manifest = with_authorities(tmp_path, authorities)
     (authorities["link"] / "key.pem").unlink()
     assert authority_keeping.missing(tmp_path / "backup", manifest, authorities, PHRASE) == {}
+
+
+def test_authorities_that_nobody_sealed_are_not_taken(tmp_path, authorities):
+    manifest = with_authorities(tmp_path, authorities)
+    archive = tmp_path / "backup" / manifest[authority_keeping.NAME]["archive"]
+    archive.write_bytes(authority_keeping.collect(authorities))
+    with pytest.raises(backup_folder.BackupFolderError, match="not encrypted"):
+        authority_keeping.missing(tmp_path / "backup", manifest, {"link": tmp_path / "new"}, PHRASE)

@@ -41,17 +41,16 @@ def missing(folder, manifest, authorities, phrase):
     entry = manifest.get(NAME)
     if not entry:
         return {}
-    kept = json.loads(backup_folder.decrypt((Path(folder) / entry["archive"]).read_bytes(), phrase))
-    found = {
+    sealed = (Path(folder) / entry["archive"]).read_bytes()
+    if not sealed.startswith(backup_folder.MAGIC):
+        raise backup_folder.BackupFolderError(f"{entry['archive']} in {folder} is not encrypted, so it is not ours")
+    # Half an authority is worse than none: a certificate with another one's key. Where anything stands, all is left.
+    return {
         Path(authorities[name]) / inside: base64.b64decode(text)
-        for name, files in kept.items()
-        if name in authorities
+        for name, files in json.loads(backup_folder.decrypt(sealed, phrase)).items()
+        if name in authorities and not _anything(authorities[name])
         for inside, text in files.items()
     }
-    # Half an authority is worse than none: a certificate with another one's key. Where anything stands, all is left.
-    standing = {name for name in kept if name in authorities and _anything(authorities[name])}
-    blocked = {Path(authorities[name]) / inside for name in standing for inside in kept[name]}
-    return {path: data for path, data in found.items() if path not in blocked}
 
 
 def _anything(folder):
