@@ -69,6 +69,12 @@ def control_of(picture, edge, command):
     return picture.seen[edge]["gateway"]["control"].get(command) or {}
 
 
+def answer_of(seen, host, command):
+    """Return what a daemon answered to a command, or {} if it refused, or if the host or the daemon did not answer."""
+    answer = seen.get(host, {}).get("gateway", {}).get("control", {}).get(command) or {}
+    return answer if answer.get("ok", True) else {}
+
+
 def phase_at(answer, domains):
     """Return the phase that an edge has for a partner, or None if it does not answer. An edge that knows no legacy
     gateway has one phase only."""
@@ -229,13 +235,10 @@ def spliced_domains(picture, every):
 
 def spliced(environment, seen):
     """Return the connections that our edges join to the legacy gateway and whose first header named its sender."""
-    answers = [
-        seen.get(edge, {}).get("gateway", {}).get("control", {}).get("streams") or {} for edge in environment.edges
-    ]
     return [
         stream
-        for answer in answers
-        for stream in answer.get("streams") or []
+        for edge in environment.edges
+        for stream in answer_of(seen, edge, "streams").get("streams") or []
         if stream.get("method") == "spliced" and stream.get("remote")
     ]
 

@@ -24,8 +24,6 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import P
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_dns import SeenDns
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_state import SeenState
 
-BLANK_GATEWAY = {"control": {}}
-
 
 def describe(environment, seen, now, silent, is_gone=lambda _lock: False):
     """Return where the migration stands.
@@ -182,7 +180,7 @@ def _partner(environment, seen, partner, state, plan, routes):  # noqa: PLR0917
     streams = [
         (edge, stream)
         for edge in environment.edges
-        for stream in (_control(seen, edge, "streams").get("streams") or [])
+        for stream in (seen_partners.answer_of(seen, edge, "streams").get("streams") or [])
         if stream.get("remote") in partner.domains
     ]
     legacy = [
@@ -195,7 +193,10 @@ def _partner(environment, seen, partner, state, plan, routes):  # noqa: PLR0917
         "domain": domain,
         "outcome": planned.get("outcome"),
         "state": (switched or {}).get("state", "legacy"),
-        "phase": {edge: (_control(seen, edge, "phases").get("phases") or {}).get(domain) for edge in environment.edges},
+        "phase": {
+            edge: (seen_partners.answer_of(seen, edge, "phases").get("phases") or {}).get(domain)
+            for edge in environment.edges
+        },
         "since": _moment(switched),
         "reason": (switched or {}).get("reason", ""),
         "held": state.history.held.get(domain) if state else None,
@@ -222,11 +223,6 @@ def _moment(switched):
     if switched is None or "at" not in switched:
         return (switched or {}).get("time")
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(switched["at"]))
-
-
-def _control(seen, host, command):
-    answer = seen.get(host, {}).get("gateway", BLANK_GATEWAY)["control"].get(command) or {}
-    return answer if answer.get("ok", True) else {}
 
 
 def _summary(streams, direction, *, spliced):
