@@ -213,12 +213,8 @@ def drift(walk: Walk, *variables: str) -> list[tuple[str, str]]:
 
 def another_srv(walk: Walk, weight: int) -> None:
     """Somebody writes the SRV record of our domain on the primary by hand."""
-    zone = "corp.example"
-    walk.lab.run(
-        "dns1", "sh", "-euc",
-        f"knotc zone-begin {zone}; knotc zone-unset {zone} _xmpp-server._tcp SRV; "
-        f"knotc zone-set {zone} _xmpp-server._tcp 3 SRV 10 {weight} 5269 edge1.corp.example.; knotc zone-commit {zone}",
-    )  # fmt: skip
+    new = f"set _xmpp-server._tcp 3 SRV 10 {weight} 5269 edge1.corp.example."
+    walk.lab.edit_zone("corp.example", "unset _xmpp-server._tcp SRV", new)
 
 
 def another_certificate(walk: Walk) -> None:

@@ -72,9 +72,8 @@ def served(walk: Walk) -> set[str]:
 
 def write(walk: Walk, *records: str) -> None:
     """Somebody makes these the SRV records of our domain, on the primary; each is `TTL priority weight port target`."""
-    lines = [f"knotc zone-begin {ZONE}", f"knotc zone-unset {ZONE} {OWNER}. SRV"]
-    lines += [f"knotc zone-set {ZONE} {OWNER}. {' SRV '.join(record.split(' ', 1))}" for record in records]
-    walk.lab.run("dns1", "sh", "-euc", "\n".join([*lines, f"knotc zone-commit {ZONE}"]))
+    new = [f"set {OWNER}. {' SRV '.join(record.split(' ', 1))}" for record in records]
+    walk.lab.edit_zone(ZONE, f"unset {OWNER}. SRV", *new)
 
 
 def test_a_secondary_that_lags_holds_the_run_up_and_is_named(lab: Walk) -> None:
@@ -162,9 +161,8 @@ class Person:
 
     def set_records(self) -> None:
         records, self.records = self.records or [], None
-        lines = [f"knotc zone-begin {self.zone}", f"knotc zone-unset {self.zone} {self.owner} SRV"]
-        lines += [f"knotc zone-set {self.zone} {self.owner} {' SRV '.join(each.split(' ', 1))}" for each in records]
-        self.walk.lab.run("dns1", "sh", "-euc", "\n".join([*lines, f"knotc zone-commit {self.zone}"]))
+        new = [f"set {self.owner} {' SRV '.join(each.split(' ', 1))}" for each in records]
+        self.walk.lab.edit_zone(self.zone, f"unset {self.owner} SRV", *new)
         self.done.append(f"srv {self.owner}")
 
     def route(self, partner: str, hop: str) -> None:

@@ -174,24 +174,14 @@ def stopped(walk: Walk, host: str, unit: str) -> Iterator[None]:
         walk.lab.run(host, "systemctl", "start", unit)
 
 
-def zone_change(walk: Walk, *changes: str) -> None:
-    """Somebody edits our zone on the primary."""
-    lines = [
-        "knotc zone-begin corp.example",
-        *(f"knotc {change}" for change in changes),
-        "knotc zone-commit corp.example",
-    ]
-    walk.lab.run("dns1", "sh", "-euc", "\n".join(lines))
-
-
 @contextmanager
 def published(walk: Walk, owner: str, record: str) -> Iterator[None]:
     """While inside, the zone has a record that it must not have yet."""
-    zone_change(walk, f"zone-set corp.example {owner} 3 {record}")
+    walk.lab.edit_zone("corp.example", f"set {owner} 3 {record}")
     try:
         yield
     finally:
-        zone_change(walk, f"zone-unset corp.example {owner} {record.split(maxsplit=1)[0]}")
+        walk.lab.edit_zone("corp.example", f"unset {owner} {record.split(maxsplit=1)[0]}")
 
 
 @contextmanager
@@ -199,12 +189,12 @@ def lagging(walk: Walk) -> Iterator[None]:
     """While inside, the secondary does not follow the primary, where the SRV record has another weight."""
     srv = "_xmpp-server._tcp"
     walk.lab.run("dns2", "knotc", "zone-freeze", "corp.example")
-    unset = f"zone-unset corp.example {srv} SRV"
-    zone_change(walk, unset, f"zone-set corp.example {srv} 15 SRV 10 11 5269 legacy1.corp.example.")
+    unset = f"unset {srv} SRV"
+    walk.lab.edit_zone("corp.example", unset, f"set {srv} 15 SRV 10 11 5269 legacy1.corp.example.")
     try:
         yield
     finally:
-        zone_change(walk, unset, f"zone-set corp.example {srv} 15 SRV 10 10 5269 legacy1.corp.example.")
+        walk.lab.edit_zone("corp.example", unset, f"set {srv} 15 SRV 10 10 5269 legacy1.corp.example.")
         walk.lab.run("dns2", "knotc", "zone-thaw", "corp.example")
 
 

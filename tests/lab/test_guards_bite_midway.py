@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from tests.lab.conftest import Walk
 from tests.lab.servers_stand_ins.stand_ins import eventually
-from tests.lab.test_guards_bite import assert_refused, said, zone_change
+from tests.lab.test_guards_bite import assert_refused, said
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -33,7 +33,7 @@ def midway(there_and_back: Walk) -> Walk:
 
 def served_with(walk: Walk, ttl: int) -> None:
     record = f"{ttl} SRV 10 10 5269 legacy1.corp.example."
-    zone_change(walk, f"zone-unset corp.example {SRV} SRV", f"zone-set corp.example {SRV} {record}")
+    walk.lab.edit_zone("corp.example", f"unset {SRV} SRV", f"set {SRV} {record}")
 
     def everywhere() -> bool:
         answers = [

@@ -74,6 +74,12 @@ class Lab:
     def put(self, host: str, path: str, text: str) -> None:
         self.run(host, "tee", path, given=text)
 
+    def edit_zone(self, zone: str, *changes: str) -> None:
+        """Somebody edits a zone on the primary, in one transaction; a change is `set NAME TTL TYPE DATA` or `unset
+        NAME TYPE`."""
+        lines = [f"knotc zone-{verb} {zone} {rest}" for verb, _, rest in (change.partition(" ") for change in changes)]
+        self.run("dns1", "sh", "-euc", "\n".join([f"knotc zone-begin {zone}", *lines, f"knotc zone-commit {zone}"]))
+
     def rpc(self, host: str, method: str, *parameters: str) -> object:
         """The result of a JSON-RPC call to the Kamailio of `host`; None when Kamailio answers with an error."""
         call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters})
