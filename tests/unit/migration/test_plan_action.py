@@ -5,6 +5,7 @@ import json
 import pytest
 from ansible_collections.xmppgw.migration.plugins.action.plan import ActionModule
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import watch_seconds
 
 
 @pytest.fixture
@@ -64,6 +65,24 @@ def test_what_was_accepted_is_journalled_and_in_the_digest_wherever_the_run_stop
     assert [note["code"] for note in whole["notes"]] == ["migration-route-evidence", "text-only"]
     assert planned(last_step=4, **wanted)[0]["digest"] == whole["digest"]
     assert planned(digest=whole["digest"], **wanted)[0]["digest"] == whole["digest"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "watch", "seconds"),
+    [("rfc2136", 0, 900), ("rfc2136", 86400, 900 + 2 * 86400), ("manual", 0, 4500), ("manual", 600, 4500)],
+)
+def test_the_lock_outlives_what_a_person_may_take(world, planned, provider, watch, seconds):
+    world.federation["dns"]["provider"] = provider
+    world.watch = watch
+    assert planned()[0]["run"]["lock"]["seconds"] == seconds
+
+
+@pytest.mark.parametrize("found", ["86401", "-1", "soon", "1.5", "", True])
+def test_a_watch_that_is_no_number_of_seconds_is_refused_before_anything_is_done(found):
+    with pytest.raises(PictureError) as caught:
+        watch_seconds(found)
+    assert caught.value.code == "migration-watch"
+    assert [watch_seconds(good) for good in (None, "0", 600, "86400")] == [0, 0, 600, 86400]
 
 
 def test_another_digest_is_refused(planned):

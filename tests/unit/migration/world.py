@@ -100,6 +100,7 @@ class World:
         self.reach = {"198.51.100.5:5269": None}
         self.now = NOW
         self.rehearsal = False
+        self.watch = 0
         self.vantage = {}
         """Host outside our firewall to what `observe` found from there."""
 
@@ -125,6 +126,7 @@ class World:
             wheelhouse=str(self.folder / "wheels"),
             folder=self.folder,
             evidence=str(self.folder / "evidence"),
+            watch=self.watch,
             problems=problems,
         )
 

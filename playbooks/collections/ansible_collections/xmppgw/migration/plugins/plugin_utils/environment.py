@@ -108,6 +108,7 @@ class Environment:
         problems=(),
         exports="exports",
         evidence="evidence",
+        watch=0,
     ):
         self.document = document
         self.folder = folder
@@ -122,6 +123,8 @@ class Environment:
         self.roles = roles
         self.authorities = authorities
         self.release = wanted.release(wheelhouse)
+        self.watch_s = watch * max(1, len(groups.get("platforms", [])))
+        """Seconds for which one order to a person is watched, one platform after another; nothing renews the lock."""
         self.front_ends = sorted(front_end.host for _pool, front_end in self.federation.front_ends)
         self.edges = sorted(edge.host for edge in self.federation.edges)
 

@@ -21,6 +21,8 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
+LONGEST_WATCH = 24 * 3600
+"""Seconds; whoever needs longer ends the run and starts it again."""
 PROBLEMS = (PictureError, wanted.WantedError, issuing.IssuingError, dns_messages.DnsError)
 
 
@@ -79,6 +81,7 @@ class MigrationAction(ActionBase):
             problems=problems,
             exports=self.folder(task_vars, "migration_exports", "exports"),
             evidence=self.folder(task_vars, "migration_evidence", "evidence"),
+            watch=watch_seconds(task_vars.get("watch")),
         )
 
     def folder(self, task_vars, name, default):
@@ -130,6 +133,16 @@ def refuse_stray_words(task_vars):
             f"-e was given words without a name: {stray}. A value with blanks needs quotes of its own: "
             "-e \"why='several words'\"",
         )
+
+
+def watch_seconds(value):
+    """Return the whole seconds of `-e watch=SECONDS`, 0 to a day; absent is 0."""
+    text = "0" if value is None else str(value).strip()
+    if not (text.isdecimal() and int(text) <= LONGEST_WATCH):
+        raise PictureError(
+            "migration-watch", f"watch takes whole seconds from 0 to {LONGEST_WATCH}, found {text!r}: -e watch=600"
+        )
+    return int(text)
 
 
 def as_bool(value):

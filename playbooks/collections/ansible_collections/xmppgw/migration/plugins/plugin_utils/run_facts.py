@@ -23,7 +23,7 @@ from xmppgw.federation import srv_name
 
 LOCK_SECONDS = 900
 """The lock outlives the longest wait of one step in the lab; every append to the journal renews it."""
-BY_HAND_SECONDS = 3600
+RECORDS_SECONDS = 3600
 """As long as a person may take to set records (dns_cutover_manual_seconds): nothing renews the lock meanwhile."""
 
 
@@ -39,7 +39,7 @@ def who_runs(picture, verb):
     host = platform.node()
     who = f"{getpass.getuser()}@{host}"
     held = picture.state.lock
-    by_hand = picture.environment.federation.dns.provider == "manual"
+    records_s = RECORDS_SECONDS if picture.environment.federation.dns.provider == "manual" else 0
     identity = uuid.uuid4().hex
     return {
         "id": identity,
@@ -57,7 +57,7 @@ def who_runs(picture, verb):
             "process_started": started,
             "run": identity,
             "start_text": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "seconds": LOCK_SECONDS + (BY_HAND_SECONDS if by_hand else 0),
+            "seconds": LOCK_SECONDS + max(records_s, picture.environment.watch_s),
         },
     }
 
