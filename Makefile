@@ -29,10 +29,9 @@ check: ## what needs no root and no lab (less than 3 minutes)
 	@.ci/setup --for check
 	@.ci/check $(PYTEST)
 
-test-all: ## the whole suite and the long walks
+test-all: ## the whole suite and the long walks; killed and started again, it goes on
 	@.ci/setup --for test
-	@$(MAKE) lint lint-azure
-	@XMPPGW_EXPLORE=1 .ci/alone $(python) -m pytest $(PYTEST)
+	@.ci/test-all $(PYTEST)
 
 .PHONY: lint lint-azure
 lint-azure:

@@ -8,8 +8,19 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
+from tests.lab.walks import Walks
 
 settings.register_profile("repeatable", derandomize=True, print_blob=True)
 settings.register_profile("explore", derandomize=False, print_blob=True)
 settings.load_profile("explore" if os.environ.get("XMPPGW_EXPLORE") else "repeatable")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With XMPPGW_WALK_ON, files of long walks that were gone through already are skipped, and the others noted."""
+    if os.environ.get("XMPPGW_WALK_ON"):
+        if config.option.keyword or any("::" in name for name in config.args):
+            raise pytest.UsageError("XMPPGW_WALK_ON walks whole files: without -k and without ::")
+        config.pluginmanager.register(Walks(items))

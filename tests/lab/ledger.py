@@ -28,9 +28,10 @@ def sources() -> str:
 
 
 class Ledger:
-    """Results by name, written after each."""
+    """Results by name, written after each; its table has `columns` of those that have them."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, columns: tuple[str, ...] | None = None) -> None:
+        self.columns = columns or COLUMNS
         self.path = FOLDER / f"{name}.json"
         self.sources = sources()
         self.results: dict[str, dict] = {}
@@ -52,7 +53,7 @@ class Ledger:
             encoding="utf-8",
         )
         Path(temporary).replace(self.path)
-        self.path.with_suffix(".md").write_text(table(self.results), encoding="utf-8")
+        self.path.with_suffix(".md").write_text(table(self.results, self.columns), encoding="utf-8")
 
 
 def counts(report: dict) -> dict[str, object]:
@@ -70,14 +71,14 @@ def counts(report: dict) -> dict[str, object]:
 
 
 COLUMNS = ("sent", "delivered", "returned", "lost", "doubled", "unprotected", "longest_silence_s", "beyond_control_s")
-HEADS = ("", *(name.removesuffix("_s").replace("_", " ") + " (s)" * name.endswith("_s") for name in COLUMNS))
 
 
-def table(results: Mapping[str, Mapping[str, object]]) -> str:
-    """A Markdown table of what was counted under each name; then the sums, and of the silences the longest."""
-    rows = {name: [counted[column] for column in COLUMNS] for name, counted in results.items() if "sent" in counted}
+def table(results: Mapping[str, Mapping[str, object]], names: tuple[str, ...] = COLUMNS) -> str:
+    """A Markdown table of what was counted under each name; then the sums, and of silences (in seconds) the longest."""
+    heads = ("", *(name.removesuffix("_s").replace("_", " ") + " (s)" * name.endswith("_s") for name in names))
+    rows = {name: [counted[column] for column in names] for name, counted in results.items() if names[0] in counted}
     columns = list(zip(*rows.values(), strict=True))
-    whole = [(max if name.endswith("_s") else sum)(column) for name, column in zip(COLUMNS, columns, strict=False)]
-    lines = [HEADS, ("---", *["---:"] * len(COLUMNS))]
-    lines += [(name, *(f"{value:,}" for value in row)) for name, row in {**rows, "all": whole}.items()]
+    whole = [(max if name.endswith("_s") else sum)(column) for name, column in zip(names, columns, strict=False)]
+    lines = [heads, ("---", *["---:"] * len(names))]
+    lines += [(name, *(f"{round(value, 2):,}" for value in row)) for name, row in {**rows, "all": whole}.items()]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
