@@ -158,6 +158,18 @@ def test_a_user_who_was_moved_by_somebody_else_is_named_until_he_is_back(beside:
             beside.lab.rpc(pool, "htable.sets", "homing", "bob", "pool-legacy")
 
 
+def test_records_of_the_legacy_gateways_domain_that_name_our_edge_hold_everything_up(beside: Walk) -> None:
+    unset, right = "unset _xmpp-server._tcp SRV", srv(beside, STAYS)
+    beside.lab.edit_zone(STAYS, unset, "set _xmpp-server._tcp 15 SRV 10 10 5269 edge1.corp.example.")
+    try:
+        for playbook in (("coexist.yml",), ("partner.yml", "do=switch", "partner=partner1.example")):
+            done = beside.playbook(*playbook)
+            assert done.returncode == 2
+            assert "[migration-coexist-srv]" in done.stdout
+    finally:
+        beside.lab.edit_zone(STAYS, unset, f"set _xmpp-server._tcp 15 SRV {right}")
+
+
 def test_the_other_playbook_is_refused(beside: Walk) -> None:
     done = beside.playbook("migrate.yml")
     assert done.returncode != 0

@@ -199,6 +199,19 @@ def lagging(walk: Walk) -> Iterator[None]:
 
 
 @contextmanager
+def another_key_trusted(walk: Walk) -> Iterator[None]:
+    """While inside, resolvers are told of another key than the zones are signed with, as after a botched roll-over."""
+    anchors = "/etc/unbound/lab-anchors.ds"
+    walk.lab.run("dns1", "sed", "-i.right", r"s/[0-9a-fA-F]\{8\}$/00000000/", anchors)
+    walk.lab.run("dns1", "systemctl", "restart", "unbound")
+    try:
+        yield
+    finally:
+        walk.lab.run("dns1", "mv", f"{anchors}.right", anchors)
+        walk.lab.run("dns1", "systemctl", "restart", "unbound")
+
+
+@contextmanager
 def state_file(walk: Walk, name: str, text: str) -> Iterator[None]:
     """While inside, the journal's host has this file in the migration's own folder."""
     walk.lab.run("fe1", "mkdir", "-p", STATE)
@@ -225,6 +238,7 @@ BREAKS: dict[str, tuple[str, Callable[[Walk], object]]] = {
         "migration-direct-tls",
         lambda walk: published(walk, "_xmpps-server._tcp", "SRV 10 10 5270 legacy1.corp.example."),
     ),
+    "signatures-do-not-hold": ("migration-dnssec", another_key_trusted),
     "edges-cannot-resolve": ("migration-resolver-silent", lambda walk: stopped(walk, "dns1", "unbound")),
     "the-journal-is-forged": (
         "migration-journal",
@@ -242,6 +256,10 @@ def test_what_is_broken_on_a_host_is_refused_before_the_first_change(
     with breaking(walk):
         assert_refused(walk.playbook("migrate.yml"), code)
     assert walk.lab.run("fe1", "sh", "-c", f"ls {STATE} /opt/xmppgw 2>/dev/null; true") == ""
+
+
+def test_what_rests_on_an_earlier_step_is_refused(walk: Walk) -> None:
+    assert_refused(walk.playbook("settle_dns.yml"), "migration-order")
 
 
 def test_the_lab_is_as_it_was(walk: Walk) -> None:

@@ -18,9 +18,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 SRV = "_xmpp-server._tcp"
 CERTIFICATE = "/etc/xmppgw/tls/public.crt"
-NO_SIP = (
-    "table inet cut { chain input { type filter hook input priority -10; tcp dport 5061 reject with tcp reset; }; }"
-)
 
 
 @pytest.fixture
@@ -46,17 +43,24 @@ def served_with(walk: Walk, ttl: int) -> None:
 
 
 @contextmanager
-def no_way_to_the_platform(walk: Walk) -> Iterator[None]:
-    """While inside, a firewall is closed between our pool and the SIP next hop."""
-    walk.lab.run("pool-target", "nft", NO_SIP)
+def closed(walk: Walk, host: str, rule: str) -> Iterator[None]:
+    """While inside, a firewall in front of a host refuses what the rule names."""
+    chain = f"chain input {{ type filter hook input priority -10; {rule} reject with tcp reset; }};"
+    walk.lab.run(host, "nft", f"table inet cut {{ {chain} }}")
     try:
         yield
     finally:
-        walk.lab.run("pool-target", "nft", "delete", "table", "inet", "cut")
+        walk.lab.run(host, "nft", "delete", "table", "inet", "cut")
+
+
+def live_at(walk: Walk, user: str, pool: str) -> None:
+    """Somebody moves a user by hand."""
+    for each in ("pool-legacy", "pool-target"):
+        walk.lab.rpc(each, "htable.sets", "homing", user, pool)
 
 
 def test_a_platform_that_cannot_be_reached_holds_everything_up(midway: Walk) -> None:
-    with no_way_to_the_platform(midway):
+    with closed(midway, "pool-target", "tcp dport 5061"):
         assert_refused(midway.playbook("migrate.yml", "until=5"), "migration-next-hop")
         assert ":5269 " not in midway.lab.run("edge1", "ss", "-ltn")
 
@@ -65,8 +69,7 @@ def test_what_the_first_four_steps_made_is_made_again_before_the_fifth(midway: W
     """The TTL is high again, the certificate is gone, and a user is back on the legacy pool."""
     served_with(midway, 15)
     midway.lab.run("edge1", "rm", CERTIFICATE)
-    for pool in ("pool-legacy", "pool-target"):
-        midway.lab.rpc(pool, "htable.sets", "homing", "dave", "pool-legacy")
+    live_at(midway, "dave", "pool-legacy")
     done = midway.playbook("migrate.yml", "until=5")
     assert done.returncode == 0, said(done)
     banners = [line[:5] for line in done.stdout.splitlines() if line.startswith("(")]
@@ -74,3 +77,26 @@ def test_what_the_first_four_steps_made_is_made_again_before_the_fifth(midway: W
     assert midway.lab.tables("pool-legacy")["homing"]["dave"] == "pool-target"
     assert midway.lab.run("edge1", "test", "-s", CERTIFICATE) == ""
     assert ":5269 " in midway.lab.run("edge1", "ss", "-ltn")
+
+
+def test_nobody_moves_while_partners_are_configured_on_our_side(there_and_back: Walk) -> None:
+    """Five steps are done: a user who lives on the legacy pool would lose the partners (R1), unless they wait."""
+    live_at(there_and_back, "dave", "pool-legacy")
+    assert_refused(there_and_back.playbook("migrate.yml"), "migration-r1")
+    assert there_and_back.lab.tables("pool-target")["homing"]["dave"] == "pool-legacy"
+    back = there_and_back.playbook("rollback.yml", "to=4")
+    assert back.returncode == 0, said(back)
+    done = there_and_back.playbook("migrate.yml", "until=5")
+    assert done.returncode == 0, said(done)
+    assert there_and_back.lab.tables("pool-target")["homing"]["dave"] == "pool-target"
+
+
+def test_an_edge_that_nobody_outside_reaches_does_not_get_into_dns(there_and_back: Walk) -> None:
+    lab = there_and_back.lab
+    with closed(there_and_back, "edge1", "ip saddr 203.0.113.0/25 tcp dport 5269"):
+        assert_refused(there_and_back.playbook("migrate.yml"), "migration-vantage")
+        targets = lab.run("dns1", "kdig", "@203.0.113.53", f"{SRV}.corp.example", "SRV", "+short")
+        assert "legacy1" in targets
+        assert "edge1" not in targets
+    done = there_and_back.playbook("migrate.yml")
+    assert done.returncode == 0, said(done)

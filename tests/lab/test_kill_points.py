@@ -1,8 +1,9 @@
 """Kills at task boundaries under traffic: of the controller (SIGKILL), of the gateway's daemons and of their hosts.
 
 The next run finishes, and people notice nothing of a controller's death; what a part's death may cost is stated where
-it is killed. A few boundaries, chosen by a seed, for a quick look; then every boundary of the migration and of the way
-back. All belong to `make test-all`, which goes on where it was stopped (out/test-all).
+it is killed. A few boundaries, chosen by a seed, for a quick look; then every boundary of the migration, of the way
+back, and of giving all partners back and switching them again. All belong to `make test-all`, which goes on where it
+was stopped (out/test-all).
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ CARRYING = ("(5/6)", "(6/6)")
 """Plays in which our gateway carries partners, so that the death of a part is noticed."""
 BATCH = 24
 """Kills under one probe: a walk that is stopped loses no more than one batch."""
-WAYS = [("migrate.yml",), ("rollback.yml", "to=0")]
-NAMES = ["migrate", "rollback"]
+FORTH, BACK = ("migrate.yml",), ("rollback.yml", "to=0")
+SWITCH, RETURN = (("partner.yml", f"do={do}", "group=all") for do in ("switch", "return"))
+WAYS = {"migrate": FORTH, "rollback": BACK}
+EVERY = {**WAYS, "return": RETURN, "switch": SWITCH}
+BEFORE = {FORTH: [BACK], BACK: [FORTH], RETURN: [FORTH, SWITCH], SWITCH: [FORTH, RETURN]}
+"""What leads to where a playbook has everything to do."""
 
 
 def driven(walk: Walk, used: Path, most: int, *more: str, playbook: tuple[str, ...]) -> tuple[bool, dict]:
@@ -40,9 +45,9 @@ def driven(walk: Walk, used: Path, most: int, *more: str, playbook: tuple[str, .
 
 def bring(walk: Walk, playbook: tuple[str, ...]) -> None:
     """To where this playbook has everything to do, whatever an earlier test left."""
-    first = ("rollback.yml", "to=0") if playbook[0] == "migrate.yml" else ("migrate.yml",)
-    done = walk.playbook(*first)
-    assert done.returncode == 0, done.stdout[-6000:]
+    for first in BEFORE[playbook]:
+        done = walk.playbook(*first)
+        assert done.returncode == 0, done.stdout[-6000:]
 
 
 def assert_unharmed(report: dict) -> None:
@@ -62,7 +67,7 @@ def killed_by_seed(
     return report, json.loads(used.read_text())
 
 
-@pytest.mark.parametrize("playbook", WAYS, ids=NAMES)
+@pytest.mark.parametrize("playbook", WAYS.values(), ids=WAYS)
 def test_a_run_that_was_killed_at_any_task_is_finished_by_the_next(
     there_and_back: Walk, tmp_path: Path, playbook: tuple[str, ...]
 ) -> None:
@@ -75,7 +80,7 @@ def test_a_run_that_was_killed_at_any_task_is_finished_by_the_next(
     ledger.add(name, kills=kills, **counts(report))
 
 
-@pytest.mark.parametrize("playbook", WAYS, ids=NAMES)
+@pytest.mark.parametrize("playbook", WAYS.values(), ids=WAYS)
 def test_parts_of_the_gateway_that_die_cost_no_more_than_is_said(
     there_and_back: Walk, tmp_path: Path, playbook: tuple[str, ...]
 ) -> None:
@@ -91,9 +96,8 @@ def test_parts_of_the_gateway_that_die_cost_no_more_than_is_said(
     ledger.add(name, kills=kills, **counts(report))
 
 
-@pytest.mark.parametrize("playbook", WAYS, ids=NAMES)
-def test_every_task_boundary(there_and_back: Walk, playbook: tuple[str, ...]) -> None:
-    name = playbook[0].removesuffix(".yml")
+@pytest.mark.parametrize(("name", "playbook"), EVERY.items(), ids=EVERY)
+def test_every_task_boundary(there_and_back: Walk, name: str, playbook: tuple[str, ...]) -> None:
     ledger, used = Ledger(f"kill-points-{name}"), FOLDER / f"kill-points-{name}-used.json"
     if "end" in ledger:
         return
