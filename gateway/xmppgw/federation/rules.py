@@ -136,25 +136,23 @@ def _next_hop_may_answer(federation: Federation) -> Iterator[Finding]:
         yield Finding("next-hop-not-target", ("sip", "next_hop", "fqdn"), found, reads=(("target", "pool"),))
 
 
+DNS_NEEDS = {
+    "rfc2136": ("primary", "tsig", "authoritative"),
+    "azure": ("azure", "authoritative"),
+    "manual": ("authoritative",),
+}
+"""Provider to the keys of `dns` that it cannot do without: every change is read back from the authoritative servers."""
+
+
 def _dns_is_complete(federation: Federation) -> Iterator[Finding]:
     dns = federation.dns
-    if dns.provider == "rfc2136":
-        missing = [
-            key
-            for key, value in (("primary", dns.primary), ("tsig", dns.tsig), ("authoritative", dns.authoritative))
-            if not value
-        ]
-        for key in missing:
-            found = f"found no dns.{key}; the provider rfc2136 needs it"
+    for key in DNS_NEEDS[dns.provider]:
+        if not getattr(dns, key):
+            found = f"found no dns.{key}; the provider {dns.provider} needs it"
             yield Finding("dns-incomplete", ("dns",), found, f"add `{key}` below `dns`", reads=(("dns", key),))
-        if dns.primary and dns.authoritative and dns.primary not in dns.authoritative:
-            found = f"found {dns.primary}, expected one of {', '.join(dns.authoritative[:5])}"
-            yield Finding("dns-primary", ("dns", "primary"), found, reads=(("dns", "authoritative"),))
-    if dns.provider == "azure":
-        for key, value in (("azure", dns.azure), ("authoritative", dns.authoritative)):
-            if not value:
-                found = f"found no dns.{key}; the provider azure needs it"
-                yield Finding("dns-incomplete", ("dns",), found, f"add `{key}` below `dns`", reads=(("dns", key),))
+    if dns.provider == "rfc2136" and dns.primary and dns.authoritative and dns.primary not in dns.authoritative:
+        found = f"found {dns.primary}, expected one of {', '.join(dns.authoritative[:5])}"
+        yield Finding("dns-primary", ("dns", "primary"), found, reads=(("dns", "authoritative"),))
     # With `manual` they may stay: it is what one changes to for a day.
     for key in {"azure": ("primary", "tsig"), "rfc2136": ("azure",)}.get(dns.provider, ()):
         if getattr(dns, key) is not None:

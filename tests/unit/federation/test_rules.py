@@ -154,6 +154,12 @@ def test_azure_takes_no_setting_of_rfc2136() -> None:
     ]
 
 
+def test_whatever_writes_the_records_every_change_is_read_back_somewhere() -> None:
+    none = ("    authoritative: [203.0.113.53, 203.0.113.54]\n", "")
+    found = problems(changed(("provider: rfc2136", "provider: manual"), none))
+    assert ("dns-incomplete", "federation.dns") in [(problem.code, problem.path) for problem in found]
+
+
 def test_azure_needs_to_know_where_the_zones_lie() -> None:
     found = problems(changed(("provider: rfc2136", "provider: azure")))
     assert ("dns-incomplete", "federation.dns") in [(problem.code, problem.path) for problem in found]

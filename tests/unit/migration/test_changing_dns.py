@@ -113,9 +113,34 @@ def test_waiting_for_a_person_ends_a_run_with_a_status_of_its_own(servers, monke
     assert (result["failed"], result["code"], result["exit_status"]) == (True, "migration-dns-manual", 6)
     callback = CallbackModule()
     callback.v2_runner_item_on_failed(SimpleNamespace(result=result))
+    callback.v2_runner_on_failed(SimpleNamespace(result={"failed": True}))
     with pytest.raises(SystemExit) as ended:
-        callback.v2_playbook_on_stats(None)
+        callback.v2_playbook_on_stats(SimpleNamespace(failures={"localhost": 1}, dark={}))
     assert ended.value.code == 6
+
+
+@pytest.mark.parametrize(
+    ("events", "failures", "status"),
+    [
+        ([("ok", 3)], {}, 3),
+        ([("ok", 3), ("failed", 0)], {"h": 1}, None),
+        ([("ok", 3), ("unreachable", 0)], {}, None),
+        ([("failed", 6)], {"h": 1}, 6),
+        # Rescued: somebody is still awaited, and the run went on to its end.
+        ([("failed", 6), ("ok", 0)], {}, 6),
+        ([("failed", 6), ("failed", 0)], {"h": 1}, None),
+    ],
+)
+def test_a_failure_that_asks_for_no_status_is_not_hidden_by_an_earlier_one(events, failures, status):
+    callback, found = CallbackModule(), None
+    for event, asked in events:
+        getattr(callback, f"v2_runner_on_{event}")(SimpleNamespace(result={"exit_status": asked}))
+    dark = {"h": 1} if events[-1][0] == "unreachable" else {}
+    try:
+        callback.v2_playbook_on_stats(SimpleNamespace(failures=failures, dark=dark))
+    except SystemExit as ended:
+        found = ended.code
+    assert found == status
 
 
 @pytest.mark.parametrize(

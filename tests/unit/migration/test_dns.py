@@ -1,6 +1,8 @@
 """DNS: foreign records are kept, a wait covers what was really served, an update is a compare and swap."""
 
 import base64
+import time
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import dns.flags
@@ -17,6 +19,8 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     dns_providers,
     dns_sight,
     rrsets,
+    run_facts,
+    whole_plan,
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_changes import Change, ChangeError
 from hypothesis import given
@@ -76,8 +80,7 @@ def test_the_latest_end_counts_not_the_latest_change():
     st.integers(0, 3600),
 )
 def test_no_wait_ends_before_anything_served_is_forgotten(served, now, negative):
-    left = caches.seconds_left(served, negative, [NAME], now)
-    assert left >= 0
+    left = max(0.0, caches.remembered_until(served, negative, NAME) - now)
     assert all(now + left >= until + ttl for _name, ttl, until in served)
 
 
@@ -99,6 +102,42 @@ def test_a_change_that_a_killed_run_made_is_waited_for_from_now():
     (record,) = filters.served_last([result(changed=False, before_ttl=3)], unfinished)
     assert record["ttl_before"] == 15
     assert filters.forgotten_at([result(changed=False, before_ttl=3)], unfinished) == pytest.approx(116.5)
+
+
+def test_what_this_run_announced_and_somebody_else_then_set_is_waited_for_as_well():
+    after = {"ttl": 3, "records": LEGACY}
+    announced = filters.to_announce(
+        [
+            run_facts.rrset_back(6, "corp.example", {"ttl": 15, "records": LEGACY}, after),
+            run_facts.rrset_back(6, "stands.example", after, after),
+            {"name": "_xmpp-server._tcp.settled.example", "rrset": after, "expect": None},
+        ]
+    )
+    assert [action["id"] for action in announced] == ["6/srv/corp.example"]
+    (record,) = filters.served_last([result(changed=False, before_ttl=3)], {}, announced)
+    assert record["ttl_before"] == 15
+    assert filters.forgotten_at([result(changed=False)], {}, announced) == pytest.approx(116.5)
+
+
+def test_a_run_after_one_that_was_killed_in_its_wait_waits_as_long(world, sealed):
+    record = {"event": "rrset_changed", "name": NAME, "domain": "corp.example", "ttl_before": 3600, "before": None}
+    world.records = sealed([{**record, "after": None, "served_until": world.now - 10.0}])
+    picture = world.picture()
+    forgotten = run_facts.facts(picture, whole_plan.plan_of(picture))["forgotten"]
+    assert forgotten == pytest.approx(world.now - 10 + 3960)
+    assert picture.seconds_until_forgotten(world.now) == pytest.approx(3950)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_an_epoch_is_the_same_wherever_the_controller_stands(monkeypatch, zone):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        moment = datetime.now(UTC)
+        assert filters.epoch_seconds(moment.replace(tzinfo=None)) == moment.timestamp()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 # Messages

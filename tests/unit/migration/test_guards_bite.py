@@ -73,6 +73,13 @@ def branch_pool(world):
         table["sam@corp.example"] = "sba1"
 
 
+def branch_pool_in_an_export(world):
+    """An export gives the pool's whole name."""
+    world.federation["legacy"]["survivable_branch_pools"] = ["sba1.corp.example"]
+    for table in world.homing.values():
+        table["sam@corp.example"] = "sba1.corp.example"
+
+
 def blank_in_export(world):
     world.users({"user": "alice@corp.example", "blank_name": True})
 
@@ -204,6 +211,7 @@ CASES = [
     ("migration-r7-unknown", nobody_has_looked_at_the_edge, None),
     ("migration-r8", branch_user_in_export, None),
     ("migration-r8", branch_pool, None),
+    ("migration-r8", branch_pool_in_an_export, None),
     ("migration-blank-name", blank_in_export, None),
     ("migration-blank-name", blank_in_table, None),
     ("migration-nobody", closed_policy, None),
@@ -405,6 +413,17 @@ def test_a_journal_whose_records_lack_something_is_refused(world, record):
     with pytest.raises(PictureError, match="lacks or garbles") as caught:
         world.picture()
     assert caught.value.code == "migration-journal"
+
+
+def test_pools_of_one_host_name_in_two_domains_are_two_pools(world):
+    """Their homes have the whole names then: with the first labels nobody would ever be left behind (R3)."""
+    old, new = "pool01.emea.corp.example", "pool01.corp.example"
+    world.federation["legacy"]["pool"], world.federation["target"]["pool"] = old, new
+    world.homing = {pool: dict.fromkeys(table, old) for pool, table in world.homing.items()}
+    assert world.environment().homes == {"legacy": old, "target": new}
+    picture = world.picture()
+    assert len(guards.situation_of(picture, 4).users.legacy) == len(world.homing["pool-legacy"])
+    assert "migration-r3" in {refusal.code for refusal in guards.judge(guards.situation_of(picture, 4))}
 
 
 def test_a_rehearsal_needs_a_domain_of_its_own(world):

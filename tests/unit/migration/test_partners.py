@@ -288,7 +288,7 @@ def test_a_choice_that_names_nobody_is_refused(asked, words):
 
 
 @pytest.mark.parametrize(
-    ("do", "step_6_done", "decommissioned", "code"),
+    ("do", "step_6_done", "no_way_back", "code"),
     [
         ("destroy", True, False, "migration-partner-choice"),
         ("switch", False, False, "migration-partner-order"),
@@ -296,9 +296,9 @@ def test_a_choice_that_names_nobody_is_refused(asked, words):
         ("hold", True, True, "migration-decommissioned"),
     ],
 )
-def test_what_cannot_be_done_now_is_refused(do, step_6_done, decommissioned, code):
+def test_what_cannot_be_done_now_is_refused(do, step_6_done, no_way_back, code):
     with pytest.raises(plan_partners.PartnerRefusalError) as refused:
-        plan_partners.may(do, step_6_done=step_6_done, decommissioned=decommissioned)
+        plan_partners.may(do, step_6_done=step_6_done, no_way_back=no_way_back)
     assert refused.value.code == code
 
 
@@ -381,6 +381,12 @@ def test_nothing_is_decommissioned_while_anything_is_left(world):
     assert "users: alice@corp.example" in left
     assert "steps: only 0 of 6 are done" in left
     assert all(f"partner {partner['domain']}" in left for partner in world.federation["partners"])
+
+
+def test_who_lives_on_the_pool_that_stays_is_not_left_behind(world):
+    """The gateway was replaced, the platform was not: legacy and target pool are one."""
+    world.federation["target"]["pool"] = world.federation["legacy"]["pool"]
+    assert not [line for line in farewell.remaining(world.picture()) if line.startswith("users")]
 
 
 def test_with_nothing_left_it_may_go(world):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from ansible_collections.xmppgw.migration.plugins.action import plan
 from ansible_collections.xmppgw.migration.plugins.action.plan import ActionModule
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import watch_seconds
@@ -83,6 +84,45 @@ def test_a_watch_that_is_no_number_of_seconds_is_refused_before_anything_is_done
         watch_seconds(found)
     assert caught.value.code == "migration-watch"
     assert [watch_seconds(good) for good in (None, "0", 600, "86400")] == [0, 0, 600, 86400]
+
+
+def going_back(world, folder, to=0):
+    action = ActionModule.__new__(ActionModule)
+    return action.plan_rollback(world.picture(), {"to": str(to), "verb": "rollback"}, folder)
+
+
+@pytest.mark.parametrize("events", [["decommission_began"], ["decommission_began", "native_gone"]])
+def test_nothing_is_taken_back_once_the_end_of_the_legacy_gateway_was_begun(world, sealed, tmp_path, events):
+    world.records = sealed([{"event": event} for event in events])
+    with pytest.raises(PictureError) as caught:
+        going_back(world, tmp_path)
+    assert caught.value.code == "migration-decommissioned"
+
+
+def test_nothing_is_taken_back_while_the_document_leaves_out_what_would_stay_moved(world, sealed, tmp_path):
+    partner = world.federation["partners"].pop()["domain"]
+    for table in world.routes.values():
+        table[partner] = "target"
+    action = {"id": f"6/route/{partner}", "kind": "route", "subject": partner, "before": "legacy"}
+    world.records = sealed([{"event": "step_opened", "step": 6, "digest": "", "actions": [action]}])
+    with pytest.raises(PictureError, match=partner) as caught:
+        going_back(world, tmp_path)
+    assert caught.value.code == "migration-left-out"
+    assert not (tmp_path / "back.json").exists()
+
+
+def test_a_rehearsal_that_the_inventory_asks_for_is_refused(world, monkeypatch):
+    """Which playbook brings it back is chosen before an inventory is read."""
+    action = ActionModule.__new__(ActionModule)
+    action._loader = None
+    for given, code in (({}, "migration-rehearsal"), ({"rehearsal": "true"}, None)):
+        monkeypatch.setattr(plan, "load_extra_vars", lambda _loader, given=given: given)
+        if code is None:
+            action.check_scenario(world.picture(), {"rehearsal": True}, {})
+            continue
+        with pytest.raises(PictureError) as caught:
+            action.check_scenario(world.picture(), {"rehearsal": True}, {})
+        assert caught.value.code == code
 
 
 def test_another_digest_is_refused(planned):

@@ -1,5 +1,6 @@
 """What check mode says of the way back: every step's changes, each on top of what the later step leaves."""
 
+import pytest
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_back, run_facts, wanted, whole_plan
 
 EVERY_STEP = {str(number): True for number in range(1, 7)}
@@ -65,3 +66,43 @@ def test_a_route_and_the_users_go_back_to_where_the_journal_says(world):
     [route] = [item for item in steps[6] if item["kind"] == "route"]
     assert (route["subject"], route["before"], route["after"]) == (partner, "target", "legacy")
     assert steps[3][0]["after"] == {"back": [key]}
+
+
+def test_a_route_that_went_before_dns_goes_back_once(world):
+    migrated(world)
+    partner = world.federation["partners"][0]["domain"]
+    for table in world.routes.values():
+        table[partner] = "target"
+    picture = world.picture()
+    picture.history.before[f"5/route/{partner}"] = "legacy"
+    facts = run_facts.facts(picture, whole_plan.plan_of(picture))
+    for undo, step in ((EVERY_STEP, 6), ({**EVERY_STEP, "6": False}, 5)):
+        steps = plan_back.planned(picture, undo, facts, run_facts.undo_facts(picture))
+        routes = [item for actions in steps.values() for item in actions if item["kind"] == "route"]
+        assert [(item["step"], item["subject"]) for item in routes] == [(step, partner)]
+
+
+@pytest.mark.parametrize(
+    ("before", "state", "left"),
+    [
+        ({"6/route/gone.example": "legacy"}, "gateway", ["the SIP route of gone.example"]),
+        ({"6/route/gone.example": "legacy"}, "legacy", []),
+        ({"5/route/gone.example": "legacy"}, "gateway", []),
+        ({"6/srv/sold.example": None}, None, ["the SRV records of sold.example"]),
+        ({"6/srv/corp.example": None, "6/unit/fe1:/etc/x": None}, None, []),
+    ],
+)
+def test_what_the_document_does_not_name_any_more_is_not_forgotten(world, before, state, left):
+    picture = world.picture()
+    picture.history.before.update(before)
+    picture.history.partners["gone.example"] = state
+    undo = {**dict.fromkeys(EVERY_STEP, False), "6": True}
+    assert plan_back.left_out(picture, undo) == left
+
+
+def test_a_route_that_leads_to_us_counts_whatever_the_journal_says(world):
+    for table in world.routes.values():
+        table["gone.example"] = "target"
+    picture = world.picture()
+    picture.history.before["6/route/gone.example"] = "legacy"
+    assert plan_back.left_out(picture, EVERY_STEP) == ["the SIP route of gone.example"]

@@ -31,7 +31,7 @@ class ActionModule(MigrationAction):
     def decide(self, picture, args):
         """Choose and plan; raise PartnerRefusalError."""
         do, history = str(args["do"]), picture.history
-        plan_partners.may(do, step_6_done=6 in history.done, decommissioned=history.decommissioned)
+        plan_partners.may(do, step_6_done=6 in history.done, no_way_back=history.no_way_back)
         # No step is left to be judged here, but what holds as long as both gateways stand holds for this switch, too.
         refusals = guards.judge_all(guards.situation_of(picture, 0, preflight=True), []) if do == "switch" else []
         if refusals:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
     plan_back,
@@ -114,6 +115,9 @@ class ActionModule(MigrationAction):
             raise PictureError(
                 "migration-scenario", f"The document's scenario is {scenario}: run playbooks/{playbook} for it."
             )
+        if rehearsal and "rehearsal" not in load_extra_vars(self._loader):
+            # An inventory that says so would walk there, and the way back is chosen before an inventory is read.
+            raise PictureError("migration-rehearsal", "A rehearsal is asked for by -e rehearsal=true, by nothing else.")
         if rehearsal and picture.history.done and not unfinished:
             raise PictureError(
                 "migration-rehearsal",
@@ -146,14 +150,20 @@ class ActionModule(MigrationAction):
             )
         to = int(text)
         history = picture.history
-        if history.decommissioned:
+        if history.no_way_back:
+            how_far = "was decommissioned" if history.decommissioned else "is being decommissioned"
             raise PictureError(
                 "migration-decommissioned",
-                "The legacy gateway was decommissioned. That was the point of no return: "
-                "nothing is left to go back to.",
+                f"The legacy gateway {how_far}. That was the point of no return: nothing is left to go back to.",
             )
         begun = {int(key.partition("/")[0]) for key in history.before} | history.done
         undo = {str(number): number > to and number in begun for number in planner.NAMES}
+        if left := plan_back.left_out(picture, undo):
+            raise PictureError(
+                "migration-left-out",
+                f"These would stay moved, for the document does not name them any more: {'; '.join(left)}.\n    "
+                "now:   Put them back into the document, take the steps back, and leave them out then.",
+            )
         plan = {
             **whole_plan.plan_of(picture),
             "steps": [{"number": n, "name": name, "actions": []} for n, name in planner.NAMES.items()],

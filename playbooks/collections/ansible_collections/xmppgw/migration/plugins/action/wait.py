@@ -8,6 +8,8 @@ from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import steps_file
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
+AWAITED = 6
+"""Exit status: nothing failed, and the next run goes on here."""
 RENEW_EVERY = 240.0
 """Seconds; the lock is granted for 900, so a run that waits for hours keeps it and one that dies gives it up."""
 
@@ -31,6 +33,7 @@ class ActionModule(MigrationAction):
             return {
                 "failed": True,
                 "code": "migration-wait",
+                "exit_status": AWAITED,
                 "msg": f"[migration-wait] {until - now:.0f} s would have to be waited ({reason}), the limit is "
                 f"{limit:.0f} s. "
                 f"Run again in {until - now - limit:.0f} s.",

@@ -28,20 +28,34 @@ class CallbackModule(CallbackBase):
     def __init__(self):
         super().__init__()
         self.asked = 0
+        self.of_item = 0
+        self.last_failure = 0
+        """What the last task that failed asked for."""
 
     def v2_runner_on_ok(self, result):
         """Note what a task asks for."""
-        self.asked = int(result.result.get("exit_status") or 0) or self.asked
+        self.asked = status_of(result) or self.asked
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         """A failed task may ask for a status too: it then says what kind of end this is."""
-        self.v2_runner_on_ok(result)
+        self.last_failure, self.of_item = status_of(result) or self.of_item, 0
+        self.asked = self.last_failure or self.asked
+
+    def v2_runner_on_unreachable(self, result):
+        """Whoever is not reached asks for nothing."""
+        self.last_failure = 0
 
     def v2_runner_item_on_failed(self, result):
         """So may an item of a loop; its task does not repeat what it asked for."""
-        self.v2_runner_on_ok(result)
+        self.of_item = status_of(result) or self.of_item
 
     def v2_playbook_on_stats(self, stats):
         """The last thing that Ansible says. It catches exceptions here, but lets an exit pass."""
-        if self.asked:
+        failed = any(stats.failures.values()) or any(stats.dark.values())
+        if self.asked and (self.last_failure or not failed):
             raise SystemExit(self.asked)
+
+
+def status_of(result):
+    """Return the status that a result asks for; 0 is none."""
+    return int(result.result.get("exit_status") or 0)

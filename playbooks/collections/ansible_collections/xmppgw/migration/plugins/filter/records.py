@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from ansible_collections.xmppgw.migration.plugins.module_utils import readiness
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import caches
+
+from xmppgw.federation import srv_name
 
 DOCUMENTATION = r"""
 name: records
@@ -12,12 +16,18 @@ description: [See the functions.]
 """
 
 
-def _ended(results, changing):
+def to_announce(rrsets):
+    """Return the actions of the RRsets that will change, for the journal's `step_opened`."""
+    return [item["action"] for item in rrsets if item.get("action")]
+
+
+def _ended(results, changing, announced=()):
     """Yield (result, TTL that stood before) for every RRset that stopped being served just now.
 
-    An RRset that already stood as wanted, but whose change an earlier run announced and did not live to note, counts
-    from now.
+    An RRset that already stood as wanted, but whose change was announced (`announced`: actions of this run; `changing`:
+    by an earlier one that did not live to note it), counts from now.
     """
+    changing = changing | {srv_name(each["subject"]): (each["before"] or {}).get("ttl") for each in announced}
     for result in results:
         if result.get("changed"):
             yield result, (result.get("before") or {}).get("ttl")
@@ -25,7 +35,7 @@ def _ended(results, changing):
             yield result, changing[result["name"]]
 
 
-def served_last(results, changing):
+def served_last(results, changing, announced=()):
     """Return the journal's `rrset_changed` records from the results of dns_rrset."""
     return [
         {
@@ -37,11 +47,11 @@ def served_last(results, changing):
             "after": result.get("after"),
             "served_until": result["served_until"],
         }
-        for result, ttl in _ended(results, changing)
+        for result, ttl in _ended(results, changing, announced)
     ]
 
 
-def forgotten_at(results, changing):
+def forgotten_at(results, changing, announced=()):
     """Return the epoch second after which no resolver may hold any of the RRsets that were just replaced; 0 if none
     was."""
     return max(
@@ -49,7 +59,7 @@ def forgotten_at(results, changing):
             caches.remembered_until(
                 [(result["name"], ttl, result["served_until"])], result["negative_ttl"], result["name"]
             )
-            for result, ttl in _ended(results, changing)
+            for result, ttl in _ended(results, changing, announced)
         ),
         default=0.0,
     )
@@ -88,12 +98,20 @@ def through_edges(results, domains):
     return sorted(domains)
 
 
+def epoch_seconds(moment):
+    """Return the epoch seconds of `now(utc=true)`, which does not say that it is UTC: its own `timestamp()` takes it
+    for the controller's local time."""
+    return moment.replace(tzinfo=UTC).timestamp()
+
+
 class FilterModule:
     """Registers the filters."""
 
     def filters(self):
         """Return them by name."""
         return {
+            "epoch_seconds": epoch_seconds,
+            "to_announce": to_announce,
             "served_last": served_last,
             "forgotten_at": forgotten_at,
             "relay_records": relay_records,

@@ -147,6 +147,8 @@ class History:
     """Wave that somebody was asked to move, and that was not seen moved since: {back, at}; `at` is the first time."""
     homes_seen: dict = field(default_factory=dict)
     """User to (pool, epoch seconds): where a user was seen after somebody moved it."""
+    decommission_began: bool = False
+    """Somebody accepted that there is no way back, and what ends the legacy gateway was begun."""
     native_gone: bool = False
     """The legacy gateway of a Microsoft platform was seen, or said by a person, to be switched off."""
     confirmed: set = field(default_factory=set)
@@ -158,8 +160,13 @@ class History:
 
     @property
     def decommissioned(self):
-        """Whether the legacy gateway was taken out of the federation: no step can be taken back any more."""
+        """Whether the legacy gateway was taken out of the federation."""
         return DECOMMISSION in self.done
+
+    @property
+    def no_way_back(self):
+        """Whether no step, and no partner, can be given back to the legacy gateway any more: its end was begun."""
+        return self.decommission_began or self.decommissioned
 
     @property
     def step(self):
@@ -254,6 +261,8 @@ def read_history(records):
         elif event == "route_seen":
             history.routes_asked.pop(record["partner"], None)
             history.routes_seen[record["partner"]] = {"to": record["to"], "at": record["at"]}
+        elif event == "decommission_began":
+            history.decommission_began = True
         elif event == "native_gone":
             history.native_gone = True
         elif event == "rrset_changed":

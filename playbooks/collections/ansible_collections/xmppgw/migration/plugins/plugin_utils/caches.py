@@ -19,8 +19,3 @@ def remembered_until(served, negative_ttl, name):
     """
     ends = [until + MARGIN * max(ttl or 0, negative_ttl) for served_name, ttl, until in served if served_name == name]
     return max(ends, default=0.0)
-
-
-def seconds_left(served, negative_ttl, names, now):
-    """Return how many seconds still have to pass at `now` until nobody remembers an earlier RRset of any of `names`."""
-    return max([0.0, *(remembered_until(served, negative_ttl, name) - now for name in names)])

@@ -214,7 +214,14 @@ class Environment:
         pools = {"target": self.federation.target.pool}
         if self.federation.legacy:
             pools["legacy"] = self.federation.legacy.pool
-        return {side: fqdn.partition(".")[0] for side, fqdn in pools.items()}
+        short = {side: fqdn.partition(".")[0] for side, fqdn in pools.items()}
+        # pool01 of one domain and pool01 of another are two pools.
+        return short if len(set(short.values())) == len(set(pools.values())) else pools
+
+    @property
+    def users_change_pools(self):
+        """Whether there is a legacy pool to leave: where the target platform is the one in use, nobody has to move."""
+        return self.homes.get("legacy") not in (None, self.homes["target"])
 
     @property
     def platforms(self):

@@ -33,7 +33,8 @@ def _steps(picture):
 
 
 def _users(picture):
-    users = picture.platforms.users_at(picture.environment.homes.get("legacy", ""))
+    environment = picture.environment
+    users = picture.platforms.users_at(environment.homes["legacy"]) if environment.users_change_pools else []
     if users:
         more = f" and {len(users) - 5} more" if len(users) > 5 else ""
         yield f"users: {', '.join(users[:5])}{more} are homed on the legacy pool"

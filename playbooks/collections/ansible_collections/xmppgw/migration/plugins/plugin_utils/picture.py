@@ -93,7 +93,11 @@ class Picture:
 
     def seconds_until_forgotten(self, now):
         """Return how long resolvers may still hold an earlier SRV RRset of any of our domains."""
+        return max(0.0, self.forgotten_at() - now)
+
+    def forgotten_at(self):
+        """Return the epoch second after which no resolver may hold an earlier SRV RRset of any of our domains."""
         return max(
-            caches.seconds_left(self.history.served, self.dns.negative_ttl.get(domain, 0), [srv_name(domain)], now)
+            caches.remembered_until(self.history.served, self.dns.negative_ttl.get(domain, 0), srv_name(domain))
             for domain in self.environment.federation.own_domains
         )

@@ -16,14 +16,14 @@ def planned(picture, undo, facts, back):
 
     `undo`: step, as text, to whether it is. `facts` and `back`: run_facts.facts and run_facts.undo_facts.
     """
-    hosts = _Hosts(picture)
+    hosts, returning = _Hosts(picture), facts["to_return"] if undo["6"] else []
     steps = {
-        6: lambda: [*_routes(picture, 6, facts["to_return"]), *_records(6, back["rrsets_back"]["6"])],
-        5: lambda: [*_routes(picture, 5, facts["before_dns_back"]), *hosts.at(5, 4, hosts.every)],
+        6: lambda: [*_routes(picture, 6, returning), *_records(back["rrsets_back"]["6"])],
+        5: lambda: [*_routes(picture, 5, facts["before_dns_back"], given=returning), *hosts.at(5, 4, hosts.every)],
         4: lambda: [
             *hosts.at(4, 3, hosts.front_ends),
             *hosts.without_certificates(4),
-            *_records(4, back["rrsets_back"]["4"]),
+            *_records(back["rrsets_back"]["4"]),
         ],
         3: lambda: list(_homes(picture, back["waves_back"])),
         2: lambda: list(hosts.at(2, 2, hosts.edges, stopped=True)),
@@ -31,6 +31,30 @@ def planned(picture, undo, facts, back):
     }
     # The last step is taken back first, and what one leaves is what the next one finds.
     return {number: steps[number]() if undo[str(number)] else [] for number in sorted(steps, reverse=True)}
+
+
+def left_out(picture, undo):
+    """Return sentences on what an earlier document had moved and this one does not name: nobody would give it back.
+
+    Sorted. A partner whose route leads elsewhere by now needs nothing.
+    """
+    federation = picture.environment.federation
+    listed = {"route": {partner.domain for partner in federation.partners}, "srv": set(federation.own_domains)}
+    found = set()
+    for key in picture.history.before:
+        step, kind, subject = key.split("/", 2)
+        if not undo[step] or subject in listed.get(kind, {subject}):
+            continue
+        if kind == "srv":
+            found.add(f"the SRV records of {subject}")
+        elif _leads_to_us(picture, subject):
+            found.add(f"the SIP route of {subject}")
+    return sorted(found)
+
+
+def _leads_to_us(picture, partner):
+    routes = {table.get(partner) for table in picture.platforms.tables("route").values()}
+    return "target" in routes or (routes <= {None} and picture.history.partners.get(partner) == "gateway")
 
 
 class _Hosts:
@@ -74,9 +98,13 @@ class _Hosts:
                     yield planner.action(step, "certificate", f"{host}:{name}", what, "there", None, host)
 
 
-def _routes(picture, step, partners):
+def _routes(picture, step, partners, given=()):
+    """Yield the routes that go back; those of partners whom a later step has `given` back stand already."""
+    done = {partner["domain"] for partner in given}
     for partner in partners:
         domain, after = partner["domain"], partner["route_before"]
+        if domain in done:
+            continue
         tables = picture.platforms.tables("route")
         standing = {tables[host].get(domain) for host in tables if host in picture.environment.route_platforms}
         for before in sorted(standing - {after}, key=str):
@@ -84,11 +112,8 @@ def _routes(picture, step, partners):
             yield planner.action(step, "route", domain, what, before, after)
 
 
-def _records(step, rrsets):
-    for item in rrsets:
-        if item["rrset"] != item["expect"]:
-            what = f"Restore {item['name']}"
-            yield planner.action(step, "srv", item["domain"], what, item["expect"], item["rrset"])
+def _records(rrsets):
+    return [item["action"] for item in rrsets if item["action"]]
 
 
 def _homes(picture, waves):

@@ -162,13 +162,14 @@ def choose(partners, *, partner="", group=""):
     )
 
 
-def may(do, *, step_6_done, decommissioned):
+def may(do, *, step_6_done, no_way_back):
     """Raise PartnerRefusalError if `do` cannot be done now."""
     if do not in DOINGS:
         raise PartnerRefusalError("migration-partner-choice", f"-e do= takes {', '.join(DOINGS)}; found {do!r}.")
-    if decommissioned and do != "switch":
+    if no_way_back and do in ("hold", "return"):
         raise PartnerRefusalError(
-            "migration-decommissioned", "The legacy gateway was decommissioned: nobody can be left with it any more."
+            "migration-decommissioned",
+            "The legacy gateway was decommissioned, or its end was begun: nobody can be left with it any more.",
         )
     if do == "switch" and not step_6_done:
         raise PartnerRefusalError(

@@ -115,6 +115,7 @@ def facts(picture, plan):
         },
         "rrsets": {str(step): rrsets_to_write(picture, plan, step) for step in (4, 6)},
         "changing": {srv_name(domain): ttl for domain, ttl in picture.history.changing.items()},
+        "forgotten": picture.forgotten_at(),
         **seen_partners.run_facts(picture, plan),
         "own_domains": list(federation.own_domains),
         "control": {
@@ -151,19 +152,26 @@ def undo_facts(picture):
         "waves_back": plan_users.to_move_back(picture),
         "rrsets_back": {
             str(step): [
-                {
-                    "domain": domain,
-                    "name": srv_name(domain),
-                    "rrset": before[f"{step}/srv/{domain}"],
-                    # Step 6 is taken back first: then step 4 finds what stood before step 6.
-                    "expect": before.get(f"6/srv/{domain}", seen[domain]) if step == 4 else seen[domain],
-                }
+                # Step 6 is taken back first: then step 4 finds what stood before step 6.
+                rrset_back(
+                    step,
+                    domain,
+                    before.get(f"6/srv/{domain}", seen[domain]) if step == 4 else seen[domain],
+                    before[f"{step}/srv/{domain}"],
+                )
                 for domain in federation.own_domains
                 if f"{step}/srv/{domain}" in before
             ]
             for step in (4, 6)
         },
     }
+
+
+def rrset_back(step, domain, expect, rrset):
+    """Return what the role needs to restore an RRset; `action` announces it, None if it stands already."""
+    name = srv_name(domain)
+    action = planner.action(step, "srv", domain, f"Restore {name}", expect, rrset) if rrset != expect else None
+    return {"domain": domain, "name": name, "rrset": rrset, "expect": expect, "action": action}
 
 
 def controller_process():

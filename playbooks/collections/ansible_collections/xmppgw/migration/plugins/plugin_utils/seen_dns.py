@@ -51,6 +51,6 @@ class SeenDns:
 
     def rrset(self, domain):
         """Return the SRV RRset of a domain as its primary serves it."""
-        primary = self.federation.dns.primary
+        dns = self.federation.dns
         by_server = self.rrsets[domain]
-        return by_server.get(primary, by_server[sorted(by_server)[0]])
+        return by_server.get(dns.primary or dns.authoritative[0], by_server[sorted(by_server)[0]])
