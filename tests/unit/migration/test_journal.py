@@ -1,6 +1,7 @@
 """The journal: a chain that shows tampering, a lock that only the dead lose, what a killed run leaves behind."""
 
 import json
+import time
 
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils import state_directory
@@ -135,24 +136,121 @@ HELD = {"owner": "ann@here", "host": "here", "pid": 7, "run": "r1", "start_text"
 WANTED = {"run": "r2"}
 
 
+NAMELESS = {key: value for key, value in HELD.items() if key != "run"}
+"""As an old release may have written it."""
+
+
 @pytest.mark.parametrize(
     ("held", "now", "gone", "granted", "words"),
     [
-        (None, 0.0, False, True, ""),
-        ({**HELD, "run": "r2"}, 0.0, False, True, ""),
-        (HELD, 900.0, False, False, "it expires in 100 s"),
-        (HELD, 900.0, True, True, "that process is gone"),
-        (HELD, 1010.0, False, True, "it expired 10 s ago"),
+        (None, 0.0, "", True, ""),
+        ({**HELD, "run": "r2"}, 0.0, "", True, ""),
+        (HELD, 900.0, "", False, "it expires in 100 s"),
+        (HELD, 900.0, "r1", True, "that process is gone"),
+        (HELD, 900.0, "r0", False, "held by ann@here"),
+        (HELD, 1010.0, "", True, "it expired 10 s ago"),
+        (NAMELESS, 900.0, "", False, "it expires in 100 s"),
+        (NAMELESS, 1010.0, "", True, "it expired 10 s ago"),
     ],
 )
 def test_who_gets_the_lock(held, now, gone, granted, words):
-    answer, sentence = state_directory.decide_lock(held, WANTED, now, holder_is_gone=gone)
+    answer, sentence = state_directory.decide_lock(held, WANTED, now, gone=gone)
     assert answer is granted
     assert words in sentence
 
 
+@pytest.mark.parametrize(
+    ("held", "granted", "words"),
+    [
+        ({**HELD, "run": "r2"}, True, ""),
+        (HELD, False, "was taken over by ann@here"),
+        (None, False, "another run took it and gave it back"),
+    ],
+)
+def test_a_run_that_lost_its_lock_does_not_get_it_back(held, granted, words):
+    """Not by its expiry either, and not because the run that was gone when it began is named still."""
+    answer, sentence = state_directory.decide_lock(held, WANTED, 5000.0, gone="r1", begins=False)
+    assert answer is granted
+    assert words in sentence
+
+
+def test_a_lock_without_a_run_is_still_read(tmp_path):
+    (tmp_path / "lock.json").write_text(json.dumps(NAMELESS))
+    state = state_directory.read_state(tmp_path)
+    assert (state["problem"], state["lock"]) == (None, NAMELESS)
+    assert begin(tmp_path, "r1")["failed"] is False, "it has expired long ago"
+
+
 def lock(run):
     return {"owner": "ann@here", "host": "here", "pid": 7, "run": run, "start_text": "then", "seconds": 60}
+
+
+def begin(folder, run, tail="", **more):
+    """Let a run take the lock as the first task of a run does."""
+    body = {"event": "run_started", "time": "then", "who": "ann", "verb": "migrate"}
+    found = run_module(journal_module, directory=str(folder), bodies=[body], lock=lock(run), expected_tail=tail, **more)
+    return {"failed": False, **found}
+
+
+def go_on(folder, run, **more):
+    """Let a run announce something further."""
+    found = run_module(journal_module, directory=str(folder), bodies=[{"event": "x"}], lock=lock(run), **more)
+    return {"failed": False, **found}
+
+
+def tail_of(folder):
+    return state_directory.read_state(folder)["records"][-1]["hash"]
+
+
+def expire(folder):
+    held = json.loads((folder / "lock.json").read_text())
+    (folder / "lock.json").write_text(json.dumps({**held, "expiry": 1.0}))
+
+
+def test_a_run_that_resumed_a_killed_one_cannot_take_the_lock_from_who_took_it_over(tmp_path):
+    """It still says that A's process is gone; A's lock is not what it would take."""
+    begin(tmp_path, "a")
+    assert begin(tmp_path, "c", tail_of(tmp_path), gone="a")["lock_note"].endswith("that process is gone")
+    expire(tmp_path)
+    assert "it expired" in begin(tmp_path, "b", tail_of(tmp_path))["lock_note"]
+    refused = go_on(tmp_path, "c", gone="a")
+    assert (refused["failed"], refused["code"]) == (True, "migration-lock")
+    assert "taken over by ann@here" in refused["msg"]
+    assert state_directory.read_state(tmp_path)["lock"]["run"] == "b"
+    assert go_on(tmp_path, "b")["failed"] is False
+
+
+def test_of_two_runs_that_found_the_same_process_gone_one_gets_the_lock(tmp_path):
+    begin(tmp_path, "a")
+    seen = tail_of(tmp_path)
+    begin(tmp_path, "c", seen, gone="a")
+    held = state_directory.read_state(tmp_path)["lock"]
+    assert begin(tmp_path, "b", seen, gone="a")["code"] == "migration-lock"
+    assert state_directory.read_state(tmp_path)["lock"] == held
+
+
+def test_a_run_that_is_refused_leaves_the_lock_as_it_is(tmp_path):
+    """The journal grew since it looked, though nobody holds the lock any more."""
+    begin(tmp_path, "a")
+    expire(tmp_path)
+    before = (tmp_path / "lock.json").read_bytes()
+    assert begin(tmp_path, "b", "")["code"] == "migration-lock"
+    assert (tmp_path / "lock.json").read_bytes() == before
+
+
+def test_a_run_whose_lock_was_taken_and_given_back_stops(tmp_path):
+    begin(tmp_path, "a")
+    expire(tmp_path)
+    begin(tmp_path, "b", tail_of(tmp_path))
+    go_on(tmp_path, "b", release="b")
+    assert "gave it back" in go_on(tmp_path, "a")["msg"]
+
+
+def test_a_lock_that_lapsed_and_that_nobody_took_is_renewed(tmp_path):
+    begin(tmp_path, "a")
+    expire(tmp_path)
+    assert go_on(tmp_path, "a")["failed"] is False
+    assert state_directory.read_state(tmp_path)["lock"]["expiry"] > time.time()
 
 
 def test_the_module_appends_takes_the_lock_and_gives_it_back(tmp_path):
@@ -170,8 +268,8 @@ def test_the_module_appends_takes_the_lock_and_gives_it_back(tmp_path):
 
 
 def test_the_module_refuses_a_lock_that_somebody_holds(tmp_path):
-    run_module(journal_module, directory=str(tmp_path), lock=lock("r1"))
-    refused = run_module(journal_module, directory=str(tmp_path), bodies=[{"event": "x"}], lock=lock("r2"))
+    run_module(journal_module, directory=str(tmp_path), lock=lock("r1"), expected_tail="")
+    refused = begin(tmp_path, "r2")
     assert refused["failed"]
     assert refused["code"] == "migration-lock"
     assert state_directory.read_state(tmp_path)["records"] == []

@@ -13,7 +13,13 @@ import os
 import tempfile
 from pathlib import Path
 
-from ansible_collections.xmppgw.migration.plugins.module_utils.chain import ChainError, canonical, extend, read_lines
+from ansible_collections.xmppgw.migration.plugins.module_utils.chain import (
+    FIRST,
+    ChainError,
+    canonical,
+    extend,
+    read_lines,
+)
 
 JOURNAL = "journal.jsonl"
 LOCK = "lock.json"
@@ -42,7 +48,8 @@ def read_state(directory):
     return state
 
 
-LOCK_KEYS = {"owner": str, "host": str, "pid": int, "run": str, "start_text": str, "expiry": (int, float)}
+LOCK_KEYS = {"owner": str, "host": str, "pid": int, "start_text": str, "expiry": (int, float)}
+"""An old lock may lack `run`: it is nobody's who asks, and ends when it expires."""
 
 
 def missing_in_lock(lock):
@@ -50,6 +57,8 @@ def missing_in_lock(lock):
     if not isinstance(lock, dict):
         return "it is not an object"
     wrong = sorted(key for key, kind in LOCK_KEYS.items() if not isinstance(lock.get(key), kind))
+    if "run" in lock and not isinstance(lock["run"], str):
+        wrong.append("run")
     return f"{', '.join(wrong)} absent or of the wrong type" if wrong else ""
 
 
@@ -93,29 +102,31 @@ def append(folder, records):
     sync_directory(folder)
 
 
-def append_bodies(folder, bodies, expected_tail=None):
-    """Seal `bodies` behind what is there and append them. Raises ChainError if the tail is not the expected one."""
-    records = read_state(folder)
-    if records["problem"]:
-        raise ChainError("migration-journal", 0, records["problem"])
-    tail = records["records"][-1]["hash"] if records["records"] else ""
+def whole_records(state, expected_tail=None):
+    """Return the records of a state that was read; raise ChainError if it is damaged, or does not end as expected."""
+    if state["problem"]:
+        raise ChainError(state["code"], 0, state["problem"])
+    tail = state["records"][-1]["hash"] if state["records"] else ""
     if expected_tail is not None and tail != expected_tail:
         raise ChainError(
             "migration-lock", 0, "the journal grew since it was read: another run is at work, or was a moment ago"
         )
-    sealed = extend(records["records"], bodies)
+    return state["records"]
+
+
+def append_bodies(folder, records, bodies):
+    """Seal `bodies` behind `records`, which is what is there, and append them."""
+    sealed = extend(records, bodies)
     append(folder, sealed)
     return sealed
 
 
-def append_sealed(folder, records):
-    """Append records that another host sealed; those already here are skipped. Raises ChainError on a gap."""
-    here = read_state(folder)
-    if here["problem"]:
-        raise ChainError("migration-journal", 0, here["problem"])
-    known = {record["hash"] for record in here["records"]}
+def append_sealed(folder, here, records):
+    """Append records that another host sealed behind those that are `here`, which are skipped. Raises ChainError on a
+    gap."""
+    known = {record["hash"] for record in here}
     new = [record for record in records if record["hash"] not in known]
-    tail = here["records"][-1]["hash"] if here["records"] else "0" * 64
+    tail = here[-1]["hash"] if here else FIRST
     if new and new[0]["previous"] != tail:
         raise ChainError("migration-journal", len(known), "the copy does not follow the authority's journal")
     append(folder, new)
@@ -146,18 +157,22 @@ def sync_directory(folder):
         os.close(handle)
 
 
-def decide_lock(held, wanted, now, *, holder_is_gone):
+def decide_lock(held, wanted, now, *, gone="", begins=True):
     """Return (granted, sentence). Times in epoch seconds.
 
-    A lock is granted when nobody holds it, when the same run holds it, when it has expired, or when its owner's process
-    on the controller that asks is known to be gone.
+    A run that begins is granted the lock when nobody holds it, when it has expired, or when it is still that of the run
+    `gone`, whose process is known to the controller that asks to be no more. A run that goes on keeps the lock it has,
+    expired or not. What another run took meanwhile it never gets back, not even when it is free again: the world is not
+    what the run looked at any more.
     """
+    if held is not None and held.get("run") == wanted["run"]:
+        return True, ""
     if held is None:
-        return True, ""
+        return begins, "" if begins else "not this run's any more: it expired, and another run took it and gave it back"
     who = f"{held['owner']} (process {held['pid']} on {held['host']}, since {held['start_text']})"
-    if held["run"] == wanted["run"]:
-        return True, ""
-    if holder_is_gone:
+    if not begins:
+        return False, f"not this run's any more: it expired, and was taken over by {who}"
+    if gone and held.get("run") == gone:
         return True, f"took over the lock of {who}: that process is gone"
     if held["expiry"] <= now:
         return True, f"took over the lock of {who}: it expired {now - held['expiry']:.0f} s ago"
