@@ -1,6 +1,8 @@
 """The journal: a chain that shows tampering, a lock that only the dead lose, what a killed run leaves behind."""
 
+import errno
 import json
+import os
 import time
 
 import pytest
@@ -12,6 +14,7 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import (
     read_history,
     read_lines,
 )
+from ansible_collections.xmppgw.migration.plugins.modules import host_state as host_state_module
 from ansible_collections.xmppgw.migration.plugins.modules import journal as journal_module
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.seen_state import SeenState
@@ -307,6 +310,152 @@ def test_an_append_after_a_power_cut_goes_on_where_the_last_whole_line_ends(tmp_
         file.write('{"event": "torn')
     run_module(journal_module, directory=str(tmp_path), bodies=[{"event": "y"}])
     assert [record["event"] for record in state_directory.read_state(tmp_path)["records"]] == ["x", "y"]
+
+
+NAMED = {"event": "x", "who": "jörg"}
+
+
+def half_a_character(tmp_path):
+    """Leave what a power cut leaves in the middle of a name with an umlaut: octets that are no UTF-8."""
+    whole = run_module(journal_module, directory=str(tmp_path), bodies=[NAMED])["records"]
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write('{"event":"x","who":"jö'.encode()[:-1])
+    return whole
+
+
+def test_a_line_that_was_torn_inside_a_character_announced_nothing(tmp_path):
+    whole = half_a_character(tmp_path)
+    state = state_directory.read_state(tmp_path)
+    assert (state["records"], state["problem"]) == (whole, None)
+    assert run_module(host_state_module, state_directory=str(tmp_path))["seen"]["state"]["records"] == whole
+
+
+def test_a_line_that_was_torn_inside_a_character_is_cut_with_the_next_append(tmp_path):
+    whole = half_a_character(tmp_path)
+    run_module(journal_module, directory=str(tmp_path), bodies=[NAMED])
+    state = state_directory.read_state(tmp_path)
+    assert (len(state["records"]), state["records"][0], state["problem"]) == (2, whole[0], None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"event":"j\xc3"}', b'{"hash":"0","previous":"' + b"0" * 64 + b'","who":"\\ud800"}', b"[]", b'"hash"'],
+)
+def test_a_whole_line_that_no_journal_has_is_a_problem_and_no_traceback(tmp_path, line):
+    run_module(journal_module, directory=str(tmp_path), bodies=[NAMED])
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    seen = run_module(host_state_module, state_directory=str(tmp_path))["seen"]["state"]
+    assert seen["code"] == "migration-journal"
+    assert "line 2 is not" in seen["problem"]
+    assert run_module(journal_module, directory=str(tmp_path), bodies=[NAMED])["code"] == "migration-journal"
+
+
+@pytest.mark.parametrize("octets", [b'{"owner":"j\xc3', b"\xff\xfe{\x00}\x00", b"", b"[]", b'{"run": 7}'])
+def test_a_lock_that_is_none_is_a_problem_and_no_traceback(tmp_path, octets):
+    (tmp_path / "lock.json").write_bytes(octets)
+    state = state_directory.read_state(tmp_path)
+    assert (state["code"], state["lock"] in (None, [], {"run": 7})) == ("migration-lock", True)
+    assert state["problem"]
+    assert begin(tmp_path, "r1")["code"] == "migration-lock"
+
+
+@pytest.mark.parametrize(("name", "code"), [("journal.jsonl", "migration-journal"), ("lock.json", "migration-lock")])
+def test_what_cannot_be_read_is_a_problem_and_no_traceback(tmp_path, name, code):
+    (tmp_path / name).mkdir()
+    seen = run_module(host_state_module, state_directory=str(tmp_path))["seen"]["state"]
+    assert seen["code"] == code
+    assert "cannot be read (Is a directory)" in seen["problem"]
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A disk that has room for so many octets more, and takes a part of what does not fit, as Linux does."""
+    write = os.write
+
+    def fill(room):
+        def short(handle, data):
+            nonlocal room
+            if not room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = write(handle, data[:room])
+            room -= written
+            return written
+
+        monkeypatch.setattr(state_directory.os, "write", short)
+
+    return fill
+
+
+@pytest.mark.parametrize("room", [0, 1, 40, 250])
+def test_on_a_full_disk_nothing_is_announced_and_the_journal_stays_whole(tmp_path, full_disk, monkeypatch, room):
+    run_module(journal_module, directory=str(tmp_path), bodies=[NAMED])
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    full_disk(room)
+    refused = run_module(journal_module, directory=str(tmp_path), bodies=[NAMED, NAMED])
+    assert (refused["failed"], refused["code"]) == (True, "migration-journal")
+    assert "No space left on device" in refused["msg"]
+    assert "records" not in refused, "the copy gets nothing that the authority has not"
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+    monkeypatch.undo()
+    run_module(journal_module, directory=str(tmp_path), bodies=[NAMED])
+    assert len(state_directory.read_state(tmp_path)["records"]) == 2
+
+
+def test_a_write_that_comes_in_parts_is_written_whole(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(state_directory.os, "write", lambda handle, data: write(handle, data[:7]))
+    sealed = run_module(journal_module, directory=str(tmp_path), bodies=[NAMED, NAMED])["records"]
+    assert state_directory.read_state(tmp_path)["records"] == sealed
+
+
+def test_what_did_not_reach_the_disk_is_not_announced(tmp_path, monkeypatch):
+    run_module(journal_module, directory=str(tmp_path), bodies=[NAMED])
+    before = (tmp_path / "journal.jsonl").read_bytes()
+
+    def failing(_handle):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(state_directory.os, "fsync", failing)
+    assert run_module(journal_module, directory=str(tmp_path), bodies=[NAMED])["code"] == "migration-journal"
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_a_copy_on_a_full_disk_gets_with_the_next_run_what_it_lacks(tmp_path, full_disk, monkeypatch):
+    authority, copy = tmp_path / "authority", tmp_path / "copy"
+    first = run_module(journal_module, directory=str(authority), bodies=[NAMED, NAMED])["records"]
+    full_disk(250)
+    assert run_module(journal_module, directory=str(copy), records=first)["code"] == "migration-journal"
+    monkeypatch.undo()
+    here, there = (state_directory.read_state(folder)["records"] for folder in (authority, copy))
+    run_module(journal_module, directory=str(copy), records=missing_tail(here, there))
+    assert (copy / "journal.jsonl").read_bytes() == (authority / "journal.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_journal_that_may_not_be_written_is_a_refusal_with_a_code(tmp_path, monkeypatch, number):
+    def refuse(*_args, **_more):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(state_directory.tempfile, "mkstemp", refuse)
+    refused = begin(tmp_path, "r1")
+    assert refused["code"] == "migration-journal"
+    assert os.strerror(number) in refused["msg"]
+    assert "run again" in refused["msg"]
+    assert state_directory.read_state(tmp_path)["records"] == [], "without the lock nothing is announced"
+
+
+def test_a_lock_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(tmp_path, monkeypatch):
+    begin(tmp_path, "r1")
+    before = (tmp_path / "lock.json").read_bytes()
+
+    def failing(_handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(state_directory.os, "fsync", failing)
+    assert go_on(tmp_path, "r1")["code"] == "migration-journal"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.jsonl", "lock.json"]
+    assert (tmp_path / "lock.json").read_bytes() == before
 
 
 def test_check_mode_creates_nothing(tmp_path):

@@ -7,6 +7,7 @@ Never decides who may have the lock: that is `decide_lock`, a pure function.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -18,7 +19,8 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import (
     ChainError,
     canonical,
     extend,
-    read_lines,
+    read_octets,
+    whole_lines,
 )
 
 JOURNAL = "journal.jsonl"
@@ -26,19 +28,32 @@ LOCK = "lock.json"
 
 
 def read_state(directory):
-    """Return {present, records, lock, problem} of the state under `directory`; nothing is created."""
+    """Return {present, records, lock, problem, code} of the state under `directory`; nothing is created.
+
+    Whatever stands there is a problem at worst, never an exception: this is how it is found out.
+    """
     folder = Path(directory)
-    state = {"present": folder.is_dir(), "records": [], "lock": None, "problem": None, "code": "migration-journal"}
+    state = {
+        "present": os.path.isdir(folder),  # noqa: PTH112 - Path.is_dir raises where it may not look
+        "records": [],
+        "lock": None,
+        "problem": None,
+        "code": "migration-journal",
+    }
     try:
-        state["records"] = read_lines((folder / JOURNAL).read_text(encoding="utf-8"))
+        state["records"] = read_octets((folder / JOURNAL).read_bytes())
     except FileNotFoundError:
         pass
     except ChainError as problem:
         state["problem"] = f"{folder / JOURNAL}: {problem.text}"
+    except OSError as problem:
+        state["problem"] = f"{folder / JOURNAL} cannot be read ({problem.strerror})"
     try:
-        state["lock"] = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+        state["lock"] = json.loads((folder / LOCK).read_bytes().decode())
     except FileNotFoundError:
         pass
+    except OSError as problem:
+        state["problem"], state["code"] = f"{folder / LOCK} cannot be read ({problem.strerror})", "migration-lock"
     except ValueError:
         state["problem"], state["code"] = f"{folder / LOCK} is not JSON", "migration-lock"
     else:
@@ -81,7 +96,7 @@ def cut_torn_line(folder):
     if not path.exists():
         return
     data = path.read_bytes()
-    complete = data.rfind(b"\n") + 1
+    complete = len(whole_lines(data))
     if complete < len(data):
         with path.open("r+b") as file:
             file.truncate(complete)
@@ -89,17 +104,36 @@ def cut_torn_line(folder):
 
 
 def append(folder, records):
-    """Append sealed records and wait until they are on disk."""
+    """Append sealed records and wait until they are on disk. Raises OSError, and then none of them stands."""
     if not records:
         return
     cut_torn_line(folder)
+    data = "".join(canonical(record) + "\n" for record in records).encode()
     handle = os.open(folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(handle, "".join(canonical(record) + "\n" for record in records).encode())
-        os.fsync(handle)
+        before = os.fstat(handle).st_size
+        try:
+            write_all(handle, data)
+            os.fsync(handle)
+        except OSError:
+            # If this fails too, whole records may stay: announced, and not done, as after a kill. The copy gets them
+            # with the next run.
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, before)
+                os.fsync(handle)
+            raise
     finally:
         os.close(handle)
     sync_directory(folder)
+
+
+def write_all(handle, data):
+    """Write all of `data`: a disk that becomes full takes a part first, and says so only when asked again."""
+    while data:
+        written = os.write(handle, data)
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        data = data[written:]
 
 
 def whole_records(state, expected_tail=None):
@@ -140,11 +174,15 @@ def write_lock(folder, lock):
         path.unlink(missing_ok=True)
     else:
         handle, name = tempfile.mkstemp(dir=folder, prefix=".lock-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(canonical(lock) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(canonical(lock) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
     sync_directory(folder)
 
 

@@ -121,6 +121,13 @@ def main():
                 state_directory.write_lock(folder, None)
     except ChainError as problem:
         module.fail_json(msg=f"[{problem.code}] {problem.text}", code=problem.code)
+    except OSError as problem:
+        module.fail_json(
+            msg=f"[migration-journal] What is in {wanted['directory']} could not be written: "
+            f"{problem.strerror or problem}. What was to be announced was not done. Make room there, or have the disk "
+            "writable, and run again: it goes on where the journal ends.",
+            code="migration-journal",
+        )
     # The journal is the run's own memory, not a change of the world: a second run that changes nothing still notes
     # itself.
     module.exit_json(changed=False, records=sealed, lock_note=note)
