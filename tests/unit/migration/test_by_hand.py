@@ -412,6 +412,20 @@ def test_where_nobody_knows_what_the_platform_has_the_run_stops_and_notes_nothin
     assert PARTNER in read_history(site.journal).routes_asked
 
 
+def test_a_run_that_lost_the_lock_moves_nothing_back(switching):
+    """The announcement is refused; whoever has the lock now may be switching this very partner."""
+    site, switch = switching
+    mine = {"owner": "ann@here", "host": "here", "pid": 7, "run": "r2", "start_text": "then", "seconds": 60}
+    append = {"directory": str(site.folder / "state"), "lock": mine}
+    refusing = [{"name": "Append", "xmppgw.migration.journal": append}]
+    (site.folder / "roles" / "journal" / "tasks" / "append.yml").write_text(yaml.safe_dump(refusing))
+    done, did = switch()
+    assert done.returncode != 0
+    assert "not this run's any more" in said(done)
+    assert did == ["phase gateway"]
+    assert [line.split()[1] for line in site.asked] == ["-Show"], "only looked at"
+
+
 def test_a_partner_whose_route_waits_for_a_person_is_not_given_back_meanwhile(switching):
     site, switch = switching
     site.management = False

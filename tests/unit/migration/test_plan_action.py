@@ -1,12 +1,19 @@
 """What a run is told to do: up to where, past which holds, under which digest; a refused plan is written too."""
 
 import json
+import platform
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.xmppgw.migration.plugins.action import plan
 from ansible_collections.xmppgw.migration.plugins.action.plan import ActionModule
+from ansible_collections.xmppgw.migration.plugins.modules import prove_partners
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import dns_azure, run_facts
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import watch_seconds
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -68,14 +75,64 @@ def test_what_was_accepted_is_journalled_and_in_the_digest_wherever_the_run_stop
     assert planned(digest=whole["digest"], **wanted)[0]["digest"] == whole["digest"]
 
 
+HEALTH = 60 * 3
+"""Seconds: the health of a wave is looked at on two platforms and one front end, one after another."""
+
+
 @pytest.mark.parametrize(
     ("provider", "watch", "seconds"),
-    [("rfc2136", 0, 900), ("rfc2136", 86400, 900 + 2 * 86400), ("manual", 0, 4500), ("manual", 600, 4500)],
+    [
+        ("rfc2136", 0, 900 + HEALTH),
+        ("rfc2136", 86400, 900 + 2 * 86400 + HEALTH),
+        ("manual", 0, 4500),
+        ("manual", 600, 4500),
+    ],
 )
 def test_the_lock_outlives_what_a_person_may_take(world, planned, provider, watch, seconds):
     world.federation["dns"]["provider"] = provider
     world.watch = watch
     assert planned()[0]["run"]["lock"]["seconds"] == seconds
+
+
+def test_the_lock_outlives_a_watch_for_a_route_that_nobody_gave_a_limit(world):
+    world.federation["routes"] = {"provider": "powershell"}
+    assert run_facts.silent_s(world.environment()) == 2 * 600
+
+
+def test_the_lock_outlives_a_script_that_moves_a_wave(world):
+    world.federation["homing"] = {"provider": "powershell"}
+    world.federation["users"] = {"waves": {"size": 2000}}
+    environment = world.environment()
+    assert run_facts.silent_s(environment) == HEALTH, "a person runs it, and the run ends meanwhile"
+    environment.groups["management"] = ["mgmt"]
+    assert run_facts.silent_s(environment) == 2000 * run_facts.USER_SECONDS + HEALTH
+
+
+def test_the_lock_outlives_the_proofs_of_many_partners_of_whom_none_answers(world):
+    world.federation["partners"] = [{"domain": f"p{number}.example"} for number in range(200)]
+    environment = world.environment()
+    assert run_facts.silent_s(environment) == 30 * 13 * len(environment.edges)
+
+
+def test_the_limits_that_the_lock_outlives_are_those_of_the_roles():
+    def default(role, name):
+        return yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text())[name]
+
+    assert default("dns_cutover", "dns_cutover_manual_seconds") == run_facts.RECORDS_SECONDS
+    assert default("federation", "federation_connect_seconds") == run_facts.PROOF_SECONDS
+    assert f"default({run_facts.ROUTE_SECONDS})" in default("sip_route", "sip_route_watch_seconds")
+    assert prove_partners.AT_A_TIME == run_facts.PROOFS_AT_A_TIME
+    assert dns_azure.AzureDns.read_back_seconds == run_facts.READ_BACK_SECONDS
+
+
+@pytest.mark.parametrize("run", ["r1", None])
+def test_a_run_names_the_run_whose_process_is_gone(world, planned, run):
+    """A lock of an old release may have no name; such a one ends when it expires."""
+    process = {"owner": "ann@here", "host": platform.node(), "pid": 2**22 + 1, "process_started": 1}
+    world.lock = {**process, "start_text": "then", "expiry": world.now + 500, **({"run": run} if run else {})}
+    assert planned()[0]["run"]["gone"] == (run or "")
+    world.lock = {**world.lock, "host": "elsewhere"}
+    assert planned()[0]["run"]["gone"] == "", "of another machine's processes nothing is known"
 
 
 @pytest.mark.parametrize("found", ["86401", "-1", "soon", "1.5", "", True])

@@ -54,6 +54,25 @@ def extend(records, bodies):
     return sealed
 
 
+def whole_lines(data):
+    """Return what of a journal's octets ends with a newline.
+
+    A last line without one is what a power cut leaves behind, perhaps in the middle of a character: it announced
+    nothing, so it is left out.
+    """
+    return data[: data.rfind(b"\n") + 1]
+
+
+def read_octets(data):
+    """Return the records in a journal's octets; raise ChainError where the chain is broken."""
+    whole = whole_lines(data)
+    try:
+        return read_lines(whole.decode())
+    except UnicodeDecodeError as error:
+        number = whole.count(b"\n", 0, error.start) + 1
+        raise ChainError("migration-journal", number, f"line {number} is not UTF-8") from error
+
+
 def read_lines(text):
     """Return the records in `text`; raise ChainError where the chain is broken.
 
@@ -66,6 +85,8 @@ def read_lines(text):
         try:
             record = json.loads(line)
             stored = record["hash"]
+            body = {key: value for key, value in record.items() if key != "hash"}
+            found = hashlib.sha256(canonical(body).encode()).hexdigest()
         except (ValueError, KeyError, TypeError) as error:
             raise ChainError("migration-journal", line_number, f"line {line_number} is not a journal record") from error
         if record.get("previous") != previous:
@@ -75,8 +96,7 @@ def read_lines(text):
                 f"line {line_number} does not follow line {line_number - 1}: it names predecessor "
                 f"{str(record.get('previous'))[:12]}, found {previous[:12]}",
             )
-        body = {key: value for key, value in record.items() if key != "hash"}
-        if hashlib.sha256(canonical(body).encode()).hexdigest() != stored:
+        if found != stored:
             raise ChainError("migration-journal", line_number, f"line {line_number} was changed after it was written")
         records.append(record)
         previous = stored

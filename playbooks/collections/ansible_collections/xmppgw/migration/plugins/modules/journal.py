@@ -25,15 +25,18 @@ options:
     elements: dict
     default: []
   expected_tail:
-    description: Hash of the last record as it was read; if another follows it, nothing is written.
+    description: >-
+      Hash of the last record as it was read, given by the first append of a run; if another follows it, nothing is
+      written.
     type: str
   lock:
-    description: The lock to take or renew. Keys owner, host, pid, run, start_text, seconds.
+    description: >-
+      The lock to renew or, with O(expected_tail), to take. Keys owner, host, pid, run, start_text, seconds.
     type: dict
-  holder_is_gone:
-    description: The caller has checked that the process holding the lock no longer runs.
-    type: bool
-    default: false
+  gone:
+    description: Run whose process, as the caller has checked, no longer runs. Its lock may be taken, and no other's.
+    type: str
+    default: ""
   release:
     description: Give the lock of this run back.
     type: str
@@ -62,20 +65,13 @@ from ansible_collections.xmppgw.migration.plugins.module_utils import state_dire
 from ansible_collections.xmppgw.migration.plugins.module_utils.chain import ChainError  # noqa: E402
 
 
-def hold(folder, lock, holder_is_gone, now):
-    """Take or renew the lock. Returns (granted, sentence)."""
-    state = state_directory.read_state(folder)
-    if state["problem"] and state["code"] == "migration-lock":
-        return False, state["problem"]
-    held = state["lock"]
-    granted, sentence = state_directory.decide_lock(held, lock, now, holder_is_gone=holder_is_gone)
-    if granted:
-        mine = {key: value for key, value in lock.items() if key != "seconds"}
-        mine["start"] = held["start"] if held and held["run"] == lock["run"] else now
-        mine["expiry"] = now + float(lock["seconds"])
-        mine["renewed"] = now
-        state_directory.write_lock(folder, mine)
-    return granted, sentence
+def renewed(held, lock, now):
+    """Return the lock as it is written: whoever had it before keeps its beginning."""
+    mine = {key: value for key, value in lock.items() if key != "seconds"}
+    mine["start"] = held.get("start", now) if held and held.get("run") == lock["run"] else now
+    mine["expiry"] = now + float(lock["seconds"])
+    mine["renewed"] = now
+    return mine
 
 
 def main():
@@ -87,7 +83,7 @@ def main():
             "records": {"type": "list", "elements": "dict", "default": []},
             "expected_tail": {"type": "str"},
             "lock": {"type": "dict"},
-            "holder_is_gone": {"type": "bool", "default": False},
+            "gone": {"type": "str", "default": ""},
             "release": {"type": "str"},
         },
         mutually_exclusive=[("bodies", "records")],
@@ -102,21 +98,36 @@ def main():
     note = ""
     try:
         with state_directory.exclusively(wanted["directory"]) as folder:
+            state = state_directory.read_state(folder)
             if wanted["lock"]:
-                granted, note = hold(folder, wanted["lock"], wanted["holder_is_gone"], now)
+                if state["problem"] and state["code"] == "migration-lock":
+                    raise ChainError("migration-lock", 0, f"The migration's lock is none: {state['problem']}.")
+                begins = wanted["expected_tail"] is not None
+                granted, note = state_directory.decide_lock(
+                    state["lock"], wanted["lock"], now, gone=wanted["gone"], begins=begins
+                )
                 if not granted:
-                    module.fail_json(msg=f"[migration-lock] The migration's lock is {note}.", code="migration-lock")
-            bodies = [{"time": stamp, **body} for body in wanted["bodies"]]
+                    raise ChainError("migration-lock", 0, f"The migration's lock is {note}.")
+            # All that refuses comes before the lock: a run that is refused must not keep others out.
+            here = state_directory.whole_records(state, wanted["expected_tail"])
+            if wanted["lock"]:
+                state_directory.write_lock(folder, renewed(state["lock"], wanted["lock"], now))
             if wanted["records"]:
-                sealed = state_directory.append_sealed(folder, wanted["records"])
+                sealed = state_directory.append_sealed(folder, here, wanted["records"])
             else:
-                sealed = state_directory.append_bodies(folder, bodies, wanted["expected_tail"])
-            if wanted["release"]:
-                held = state_directory.read_state(folder)["lock"]
-                if held and held["run"] == wanted["release"]:
-                    state_directory.write_lock(folder, None)
+                bodies = [{"time": stamp, **body} for body in wanted["bodies"]]
+                sealed = state_directory.append_bodies(folder, here, bodies)
+            if wanted["release"] and (state_directory.read_state(folder)["lock"] or {}).get("run") == wanted["release"]:
+                state_directory.write_lock(folder, None)
     except ChainError as problem:
         module.fail_json(msg=f"[{problem.code}] {problem.text}", code=problem.code)
+    except OSError as problem:
+        module.fail_json(
+            msg=f"[migration-journal] What is in {wanted['directory']} could not be written: "
+            f"{problem.strerror or problem}. What was to be announced was not done. Make room there, or have the disk "
+            "writable, and run again: it goes on where the journal ends.",
+            code="migration-journal",
+        )
     # The journal is the run's own memory, not a change of the world: a second run that changes nothing still notes
     # itself.
     module.exit_json(changed=False, records=sealed, lock_note=note)

@@ -6,6 +6,7 @@ Used by every action that starts a run (`plan` and those of other playbooks). Re
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import platform
 import time
@@ -22,9 +23,19 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
 from xmppgw.federation import srv_name
 
 LOCK_SECONDS = 900
-"""The lock outlives the longest wait of one step in the lab; every append to the journal renews it."""
+"""For all that has a short end of its own; to it comes the longest of what has not (`silent_s`)."""
 RECORDS_SECONDS = 3600
-"""As long as a person may take to set records (dns_cutover_manual_seconds): nothing renews the lock meanwhile."""
+"""As long as a person may take to set the records of one domain (dns_cutover_manual_seconds)."""
+READ_BACK_SECONDS = 180
+"""As long as the slowest provider may take until every server has them (dns_azure)."""
+ROUTE_SECONDS = 600
+"""How long a platform is watched for a route that a person moves, unless `-e watch` says (sip_route_watch_seconds)."""
+USER_SECONDS = 10
+"""For one user of a wave in a script on the management host: it looks, moves and looks again. A wave is one task."""
+PROOF_SECONDS = 30
+"""As long as one partner may take to answer (federation_connect_seconds)."""
+PROOFS_AT_A_TIME = 16
+"""Partners that one edge tries side by side (AT_A_TIME of prove_partners)."""
 
 
 NOBODY = "no-legacy-gateway.invalid"
@@ -34,19 +45,21 @@ APPLIES = "migrate"
 
 
 def who_runs(picture, verb):
-    """Return who runs what, the lock it asks for, and whether the lock's present holder is gone."""
+    """Return who runs what, the lock it asks for, and `gone`: the run that holds the lock, if its process is no more.
+
+    By its name, since the answer is given once, and somebody else may have taken the lock when it is used.
+    """
     pid, started = controller_process()
     host = platform.node()
     who = f"{getpass.getuser()}@{host}"
     held = picture.state.lock
-    records_s = RECORDS_SECONDS if picture.environment.federation.dns.provider == "manual" else 0
     identity = uuid.uuid4().hex
     return {
         "id": identity,
         "who": who,
         "verb": verb,
         "document": picture.environment.document_digest if verb == APPLIES else "",
-        "holder_is_gone": bool(held) and holder_is_gone(held),
+        "gone": held.get("run", "") if held and holder_is_gone(held) else "",
         "tail": picture.state.tail,
         "missing": picture.state.missing,
         "restore": picture.state.restore,
@@ -57,9 +70,24 @@ def who_runs(picture, verb):
             "process_started": started,
             "run": identity,
             "start_text": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "seconds": LOCK_SECONDS + max(records_s, picture.environment.watch_s),
+            "seconds": LOCK_SECONDS + silent_s(picture.environment),
         },
     }
+
+
+def silent_s(environment):
+    """Return the longest time, in seconds, that may pass between two appends to the journal beyond what LOCK_SECONDS is
+    for: nothing renews the lock meanwhile."""
+    federation, edges = environment.federation, len(environment.edges)
+    platforms, domains = len(environment.groups.get("platforms", [])), len(federation.own_domains)
+    records = RECORDS_SECONDS if federation.dns.provider == "manual" else READ_BACK_SECONDS
+    waves = federation.users.waves
+    scripted = federation.homing.provider == "powershell" and environment.management
+    moved = USER_SECONDS * max(waves.size, len(plan_users.pilots(federation))) if scripted else 0
+    healthy = waves.health.timeout_seconds * (platforms + len(environment.front_ends))
+    asked = ROUTE_SECONDS * max(1, platforms) if federation.routes.provider != "lab" else 0
+    proofs = PROOF_SECONDS * edges * math.ceil(len(federation.partners) * domains / PROOFS_AT_A_TIME)
+    return max(records * domains, environment.watch_s + moved + healthy, asked, proofs)
 
 
 def of_no_step(picture, verb):
