@@ -129,12 +129,16 @@ def test_waiting_for_a_person_ends_a_run_with_a_status_of_its_own(servers, monke
         # Rescued: somebody is still awaited, and the run went on to its end.
         ([("failed", 6), ("ok", 0)], {}, 6),
         ([("failed", 6), ("failed", 0)], {"h": 1}, None),
+        # The rescue gives up with the same words.
+        ([("failed", 6), ("again", 0)], {"h": 1}, 6),
     ],
 )
 def test_a_failure_that_asks_for_no_status_is_not_hidden_by_an_earlier_one(events, failures, status):
     callback, found = CallbackModule(), None
-    for event, asked in events:
-        getattr(callback, f"v2_runner_on_{event}")(SimpleNamespace(result={"exit_status": asked}))
+    for number, (event, asked) in enumerate(events):
+        result = {"exit_status": asked, "msg": "0" if event == "again" else str(number)}
+        told = event.replace("again", "failed")
+        getattr(callback, f"v2_runner_on_{told}")(SimpleNamespace(result=result))
     dark = {"h": 1} if events[-1][0] == "unreachable" else {}
     try:
         callback.v2_playbook_on_stats(SimpleNamespace(failures=failures, dark=dark))

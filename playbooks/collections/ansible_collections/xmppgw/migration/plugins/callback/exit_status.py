@@ -31,6 +31,8 @@ class CallbackModule(CallbackBase):
         self.of_item = 0
         self.last_failure = 0
         """What the last task that failed asked for."""
+        self.said = {}
+        """Message of a failure to what it asked for: a rescue that gives up says the same again."""
 
     def v2_runner_on_ok(self, result):
         """Note what a task asks for."""
@@ -38,7 +40,9 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         """A failed task may ask for a status too: it then says what kind of end this is."""
-        self.last_failure, self.of_item = status_of(result) or self.of_item, 0
+        message = result.result.get("msg")
+        self.last_failure = status_of(result) or self.of_item or self.said.get(message, 0)
+        self.of_item, self.said[message] = 0, self.last_failure
         self.asked = self.last_failure or self.asked
 
     def v2_runner_on_unreachable(self, result):
