@@ -139,9 +139,10 @@ class Parts:
     def __init__(self, steps: Path) -> None:
         self.steps, self.number = steps, 0
 
-    def tell(self, what: str, bound: int) -> None:
+    def tell(self, what: str, bound: int, began: float, away_s: float = 0.0) -> None:
+        line = {"t": began, "event": "killed", "what": what, "bound": bound, "seconds": away_s}
         with self.steps.open("a") as file:
-            file.write(json.dumps({"t": time.time(), "event": "killed", "what": what, "bound": bound}) + "\n")
+            file.write(json.dumps(line) + "\n")
 
     def kill(self, _process: subprocess.Popen[bytes]) -> None:
         """The next part. A daemon that is not there yet cannot be killed; that is no failure."""
@@ -150,14 +151,15 @@ class Parts:
         print(f"the victim: {host} {unit}", flush=True)
         if unit:
             # What a peer without stream management had written to the dead process's sockets.
-            self.tell(f"{unit} on {host}", A_SECOND // 4)
+            self.tell(f"{unit} on {host}", A_SECOND // 4, time.time())
             self.lab("-m", "lab_provider.enter", host, "systemctl", "kill", "--signal=KILL", unit)
             return
         began = time.time()
         self.lab("-c", PULL, host)
         subprocess.run([str(ROOT / ".ci" / "stack"), "up", "lab"], check=True, stdout=subprocess.DEVNULL)
         # What peers without stream management sent to a host that was not there, until its kernel told them so.
-        self.tell(f"host {host}", round(A_SECOND * (time.time() - began + 5)))
+        away = time.time() - began
+        self.tell(f"host {host}", round(A_SECOND * (away + 5)), began, away)
 
     def lab(self, *arguments: str) -> None:
         subprocess.run([sys.executable, *arguments], cwd=ROOT / "pulumi", check=False, stdout=subprocess.DEVNULL)

@@ -77,7 +77,7 @@ class StepLine(msgspec.Struct, frozen=True, kw_only=True):
     """How many messages a kill may cost unprotected, stated by whoever kills."""
     partner: str = ""
     seconds: float | None = None
-    """How long a partner's switch took, from its phase to its route."""
+    """How long a partner's switch took, from its phase to its route; how long what was killed was away."""
 
 
 Line = TypeVar("Line", Event, Relayed, StepLine)

@@ -75,13 +75,16 @@ class Gateways:
 
 @dataclass(frozen=True)
 class Kill:
-    """A part that was killed on purpose: at most `bound` messages sent within the window may go missing unprotected."""
+    """A part that was killed on purpose, at `t`, and was away for `away_s` seconds.
+
+    At most `bound` messages may go missing unprotected, of those sent while it was away or within 5 s of that.
+    """
 
     t: float
     what: str
     bound: int
-    before_s: float = 5.0
-    after_s: float = 5.0
+    away_s: float = 0.0
+    near_s: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -360,7 +363,8 @@ def _unprotected(drafts: Iterable[_Draft], kills: Sequence[Kill]) -> set[_Key]:
         left = kill.bound
         for draft in missing:
             key = (draft.flow.pair, draft.flow.direction, draft.kind, draft.n)
-            if left and key not in covered and kill.t - kill.before_s <= draft.sent_at <= kill.t + kill.after_s:
+            since = draft.sent_at - kill.t
+            if left and key not in covered and -kill.near_s <= since <= kill.away_s + kill.near_s:
                 covered.add(key)
                 left -= 1
     return covered

@@ -11,7 +11,7 @@ The lines are JSON objects with `t` (epoch seconds) and `event`; what is not lis
 | `step_finished`, `step_undone`, `step_failed` | these, and `changed`, `duration_s`, `waited_s`, `reason` |
 | `wait_started`, `wait_finished` | `number`, `reason` |
 | `partner_switched` | `partner`, `state` (`gateway`, `legacy`, `static?`, ...), `seconds`, `reason` |
-| `killed` | `what`, `bound`: written by a test that kills something |
+| `killed` | `what`, `bound`, `seconds` (how long it was away): written by a test that kills something |
 | `run_started`, `run_finished` | |
 
 What has to outlive a run (plan, partners, waves, guards, history) is read from the migration's journal: `journal.py`.
@@ -110,7 +110,9 @@ def read_course(lines: Iterable[StepLine], now: float) -> Course:
         step = steps.get(line.number, Step(line.number, line.name))
         steps[line.number] = _apply(replace(step, name=_plain_name(line.name) or step.name), line)
     kills = tuple(
-        Kill(t=line.t, what=line.what or line.name, bound=line.bound) for line in ordered if line.event == "killed"
+        Kill(t=line.t, what=line.what or line.name, bound=line.bound, away_s=line.seconds or 0.0)
+        for line in ordered
+        if line.event == "killed"
     )
     return Course(
         steps=tuple(_with_times(steps[number], waits, now) for number in sorted(steps)),

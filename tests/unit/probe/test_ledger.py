@@ -82,6 +82,12 @@ def test_a_kill_covers_no_more_than_its_bound_and_only_in_its_window() -> None:
     assert (counts.unprotected, counts.lost) == (2, 2)
 
 
+def test_a_host_that_was_away_covers_what_was_sent_to_it_meanwhile() -> None:
+    lines = [line("sent", when, n) for n, when in enumerate((4, 6, 20, 34, 36))]
+    counts = tally(settled(*lines, kills=(Kill(t=10, what="host edge1", bound=9, away_s=20),)).normal())
+    assert (counts.unprotected, counts.lost) == (3, 2)
+
+
 def test_what_the_partners_server_took_and_wrote_to_nobody_is_not_ours_to_lose() -> None:
     ledger = settled(
         line("sent", 1, 0, id="gone"), line("sent", 2, 1, id="written"), relayed=[Relayed(id="gone", address="")]
