@@ -130,9 +130,9 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
 
 
 @pytest.fixture(scope="module")
-def there_and_back(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+def there_and_back(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Walk]:
     """For tests that each bring the lab to where they begin, from wherever it is."""
-    with a_walk(tmp_path_factory, "backlab") as walk:
+    with a_walk(tmp_path_factory, request.module.__name__.rpartition("_")[2] + "lab") as walk:
         yield walk
 
 
