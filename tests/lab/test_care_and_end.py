@@ -394,6 +394,10 @@ def test_another_version_and_back_under_traffic(migrated: Walk, once: None, tmp_
     assert all("0.1.1+" in path.read_text(encoding="ascii") for path in there)
     for host in ("fe1", "edge1"):
         assert "0.1.0+" in migrated.lab.run(host, "readlink", "/opt/xmppgw/current")
+    # Its `previous` now names the release that was left: nobody goes there again.
+    assert "Nothing to take back" in good(migrated, "upgrade.yml", "back=true")
+    for host in ("fe1", "edge1"):
+        assert "0.1.0+" in migrated.lab.run(host, "readlink", "/opt/xmppgw/current")
     assert drift(migrated) == []
 
 

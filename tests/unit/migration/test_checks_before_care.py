@@ -30,8 +30,20 @@ def an_action(kind, world):
 # upgrade
 
 
+OLD, NEW = "0.0.9+0123456789ab", "0.1.0+ba9876543210"
+
+
+def runs(world, host, release, **more):
+    """Let a host run a release, and have both."""
+    version, wheels = release.split("+")
+    world.gateways[host] = {"version": version, "wheels": wheels + "0" * 52, "releases": [OLD, NEW], **more}
+
+
 def upgrade(world, standing=("edge1", "fe1"), **args):
-    facts = {"standing": list(standing), "installed": {host: {"version": "0.0.9"} for host in standing}}
+    for host in standing:
+        if host not in world.gateways:
+            runs(world, host, OLD)
+    facts = {"standing": list(standing)}
     return an_action(UpgradeCheck, world).act(args, {"hostvars": {"localhost": {"migration": facts}}})
 
 
@@ -40,7 +52,45 @@ def test_an_upgrade_says_from_where_to_where(world):
     assert result["say"] == "edge1, fe1: from 0.0.9 to 0.1.0, one after another"
     assert result["wheelhouse"] == str(world.folder / "wheels")
     assert result["changed"] is False
-    assert "release before" in upgrade(world, back=True)["say"]
+    release = result["moves"]["fe1"]["to"]
+    assert release.startswith("0.1.0+")
+    assert result["moves"]["fe1"] == {
+        "event": "upgrade_begun",
+        "host": "fe1",
+        "from": OLD,
+        "to": release,
+        "back": False,
+    }
+    assert sorted(result["moves"]) == ["edge1", "fe1"]
+
+
+def test_the_way_back_is_said_host_by_host_and_leaves_alone_whom_the_upgrade_did_not_reach(world):
+    world.journal({"event": "upgrade_begun", "host": "fe1", "from": OLD, "to": NEW, "back": False})
+    runs(world, "fe1", NEW, previous=OLD)
+    runs(world, "edge1", OLD, previous="0.0.8+000000000000")
+    result = upgrade(world, back="true")
+    assert result["moves"] == {"fe1": {"event": "upgrade_begun", "host": "fe1", "from": NEW, "to": OLD, "back": True}}
+    assert result["notes"] == []
+    assert result["say"].splitlines() == [
+        "One host after another:",
+        f"  edge1: stays with {OLD}, which the newest upgrade did not touch",
+        f"  fe1: from {NEW} to {OLD}",
+    ]
+
+
+def test_a_way_back_that_the_journal_does_not_know_is_journalled_before_the_first_host(world):
+    for host in ("fe1", "edge1"):
+        runs(world, host, NEW, previous=OLD)
+    result = upgrade(world, back=True)
+    assert result["notes"] == [
+        {"event": "upgrade_found", "hosts": {host: {"from": OLD, "to": NEW} for host in ("edge1", "fe1")}}
+    ]
+    assert "the journal knows of no upgrade" in result["say"]
+
+
+@pytest.mark.parametrize("word", ["false", "no", False])
+def test_back_can_be_denied(world, word):
+    assert "0.1.0" in upgrade(world, to_version="0.1.0", back=word)["say"]
 
 
 @pytest.mark.parametrize(

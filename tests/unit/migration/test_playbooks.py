@@ -196,6 +196,20 @@ def tasks_of(items):
             yield from tasks_of(item.get(part))
 
 
+def test_an_upgrade_announces_and_switches_just_the_hosts_that_were_named_and_as_they_were_named():
+    block = next(task for task in tasks_of(plays(PLAYBOOKS / "upgrade.yml")) if "block" in task)
+    named = "hostvars.localhost.upgrade.moves"
+    assert block["when"] == f"not ansible_check_mode and inventory_hostname in {named}"
+    announce, switch, _note = block["block"]
+    assert announce["ansible.builtin.include_role"] == {
+        "name": "journal",
+        "tasks_from": "append",
+        "rolespec_validate": False,
+    }
+    assert announce["vars"]["journal_bodies"] == [f"{{{{ {named}[inventory_hostname] }}}}"]
+    assert switch["xmppgw.migration.gateway_upgrade"]["release"] == f"{{{{ {named}[inventory_hostname].to }}}}"
+
+
 def test_no_task_ignores_errors_and_none_needs_a_shell():
     for path in [*PLAYBOOKS.rglob("steps/**/*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]:
         for task in tasks_of(plays(path)):

@@ -163,6 +163,8 @@ class World:
         blank = {
             "version": None,
             "wheels": None,
+            "previous": None,
+            "releases": [],
             "files": {},
             "units": {},
             "certificates": {},

@@ -1,9 +1,7 @@
-"""Compute how a gateway host goes to another release, and have it go there."""
+"""Compute how a gateway host goes to the release that `upgrade_check` named for it, and have it go there."""
 
 from __future__ import annotations
 
-from ansible_collections.xmppgw.migration.plugins.module_utils.release_switching import folder_of
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import wanted
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 EXPECTED = {"edge": ["ok", "links_up"], "front_end": ["ok", "links_up", "platform_up"]}
@@ -17,17 +15,11 @@ class ActionModule(MigrationAction):
         """Switch the release of this host; the other hosts stay as they are."""
         host = task_vars["inventory_hostname"]
         everything = self.environment(task_vars).wanted_host(host)
-        back = bool(args.get("back"))
-        release = None
-        if not back:
-            found = wanted.release(args["wheelhouse"])
-            release = folder_of("/", found["version"], found["wheels"]).name
         done = int(args["stage"])
         return self.remote(
             "switch_release",
             {
-                "release": release,
-                "back": back,
+                "release": args["release"],
                 "kind": {"edge": "edge", "front_end": "frontend"}[everything["kind"]],
                 "settings": everything["settings"],
                 "service": everything["service"],

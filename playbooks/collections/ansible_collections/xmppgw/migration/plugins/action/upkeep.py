@@ -16,11 +16,7 @@ class ActionModule(MigrationAction):
         around = picture.environment
         around.check_inventory()
         hosts = [*around.front_ends, *around.edges]
-        installed = {
-            host: {"version": seen.get("version"), "wheels": seen.get("wheels")}
-            for host in hosts
-            if (seen := picture.gateways.seen_on(host)).get("version")
-        }
+        installed = [host for host in hosts if picture.gateways.seen_on(host).get("version")]
         done = picture.history.step
         return {
             "changed": False,
@@ -34,7 +30,6 @@ class ActionModule(MigrationAction):
             "dns_writer": around.dns_writer,
             "done": done,
             "stages": {host: picture.gateways.stage(host) for host in hosts},
-            "installed": installed,
             # Deployed and not taken back: what upkeep may touch.
             "standing": sorted(host for host in installed if done >= around.wanted_host(host)["step"]),
         }

@@ -173,6 +173,13 @@ class History:
     """The legacy gateway of a Microsoft platform was seen, or said by a person, to be switched off."""
     confirmed: set = field(default_factory=set)
     """Steps whose hold was confirmed, unless undone since."""
+    upgrade: dict = field(default_factory=dict)
+    """Host to {from, to, returned} of the newest upgrade: the releases' folder names, and whether it was seen taken
+    back there."""
+    returning: set = field(default_factory=set)
+    """Hosts whose way back to the release before was begun, and that were not seen well with it since."""
+    returned_last: bool = False
+    """What `upgrade.yml` began last on a host was the way back."""
     runs: list = field(default_factory=list)
     """(time, who, verb) of every run."""
     applied: dict = field(default_factory=dict)
@@ -303,7 +310,40 @@ def read_history(records):
             history.relays[record["partner"]] = record["answer"]
         elif event == "ttl_restored":
             history.settled = True
+        elif event == "upgrade_begun":
+            _upgrade_begun(history, record)
+        elif event == "upgrade_found":
+            history.upgrade = {host: dict(way) for host, way in record["hosts"].items()}
+        elif event == "upgraded":
+            _upgraded(history, record["host"])
     return history
+
+
+def _upgrade_begun(history, record):
+    """Note that a host was about to be switched; the way back leaves what was upgraded as it is: it can be repeated."""
+    # COMPAT: until `back` was journalled a record named versions, not releases, and this on the way back.
+    history.returned_last = record.get("back", record.get("to") == "the release before")
+    if "back" not in record:
+        return
+    host = record["host"]
+    if record["back"]:
+        history.returning.add(host)
+        return
+    history.returning.discard(host)
+    if record["from"] != record["to"]:
+        going_on = {
+            other: way
+            for other, way in history.upgrade.items()
+            if way["to"] == record["to"] and not way.get("returned")
+        }
+        history.upgrade = {**going_on, host: {"from": record["from"], "to": record["to"]}}
+
+
+def _upgraded(history, host):
+    """Note that a host was seen well after it was switched."""
+    if host in history.returning and host in history.upgrade:
+        history.upgrade[host]["returned"] = True
+    history.returning.discard(host)
 
 
 def _wave_asked(history, record, *, back):

@@ -1,11 +1,12 @@
 """Which release of the gateway a host runs: the `current` link, the one before it, and the way from one to the other.
 
-Used by the modules `install_release` and `switch_release` on the host. Releases are folders beside each other; none is
-ever removed here.
+Used by the modules `install_release`, `switch_release` and `host_state` on the host. Releases are folders beside each
+other; none is ever removed here. Which of them a host goes to is decided on the controller, from the journal.
 """
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 
@@ -32,39 +33,67 @@ def target_of(prefix, name):
     return link.readlink().name if link.is_symlink() else None
 
 
-def destination(prefix, *, release, back):
-    """Return the folder name to switch to: the given release, or with `back` the one that ran before."""
-    name = target_of(prefix, "previous") if back else release
-    if name is None:
-        raise SwitchError("no release ran here before the present one: there is nothing to go back to")
-    if not (Path(prefix) / name / "release.json").exists():
-        raise SwitchError(f"the release {name} is not installed under {prefix}")
-    return name
+def installed(prefix):
+    """Return the sorted folder names of the releases that are whole: their marker is written last."""
+    return sorted(
+        marker.parent.name for marker in Path(prefix).glob("*/release.json") if not marker.parent.is_symlink()
+    )
 
 
-def switch(prefix, name, *, accepts, drain, restart, healthy):
+def switch(prefix, name, *, accepts, drain, restart, healthy, runs_current):
     """Take the host to the release `name`; on failure take it back by itself. Returns what was done, in order.
 
     `accepts(folder)`: None, or why the release refuses the present configuration. `drain()`: let the daemon finish.
-    `restart()`: start what `current` names. `healthy()`: (reached, sentence). Raises SwitchError.
+    `restart()`: start what `current` names. `healthy()`: (reached, sentence). `runs_current()`: whether the daemon was
+    started since `current` was pointed. Raises SwitchError.
     """
-    old = target_of(prefix, "current")
+    if name not in installed(prefix):
+        raise SwitchError(f"the release {name} is not installed under {prefix}")
+    old, before_that = target_of(prefix, "current"), target_of(prefix, "previous")
     if old == name:
-        return []
+        return _finish(name, restart, healthy, runs_current)
     refusal = accepts(Path(prefix) / name)
     if refusal:
         raise SwitchError(f"{name} does not accept the present configuration: {refusal}. Nothing was changed.")
     did = [f"drained: {drain()}"]
-    point(prefix, "current", name)
-    reached, sentence = _started(restart, healthy)
-    did.append(f"switched from {old} to {name}")
+    try:
+        # First: whoever is killed between the two leaves a `previous` that is true as soon as `current` moves.
+        _point_or_remove(prefix, "previous", old)
+        point(prefix, "current", name)
+    except OSError as problem:
+        reached, sentence = False, f"its link could not be made: {problem}"
+    else:
+        reached, sentence = _started(restart, healthy)
     if reached:
-        point(prefix, "previous", old)
-        return did
-    point(prefix, "current", old)
+        return [*did, f"switched from {old} to {name}"]
+    if target_of(prefix, "current") != old:
+        _point_or_remove(prefix, "current", old)
+    # Even where nothing was switched: the daemon has been drained.
     recovered, after = _started(restart, healthy)
+    # Last: where there is no room for the link, the daemon is more urgent.
+    with contextlib.suppress(OSError):
+        _point_or_remove(prefix, "previous", before_that)
     standing = f"{old} is back and well" if recovered else f"{old} was started again, but is not well either: {after}"
     raise SwitchError(f"{name} did not come up well: {sentence}. {standing}.")
+
+
+def _finish(name, restart, healthy, runs_current):
+    """Start the release if a run was killed between its link and its start, and see it well."""
+    if runs_current():
+        did, (reached, sentence) = [], healthy()
+    else:
+        did, (reached, sentence) = [f"started {name}, which an earlier run had switched to"], _started(restart, healthy)
+    if not reached:
+        raise SwitchError(f"{name} was the current release already and is not well: {sentence}. It was left there.")
+    return did
+
+
+def _point_or_remove(prefix, name, target):
+    """Point a link at a release; without one there is no such link."""
+    if target is None:
+        (Path(prefix) / name).unlink(missing_ok=True)
+    else:
+        point(prefix, name, target)
 
 
 def _started(restart, healthy):

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gateway_upgrade
-short_description: Take one gateway host to another release, or back
+short_description: Take one gateway host to another release
 description:
-  - Has the host switch to a release that C(gateway_install) put there, with drain, health gate and automatic way back.
-    See the module C(switch_release).
+  - Has the host switch to a release that stands there, with drain, health gate and automatic way back. See the module
+    C(switch_release).
 options:
-  wheelhouse:
-    description: Folder with the wheels of the release.
-    type: path
-  back:
-    description: Go to the release that ran before instead.
-    type: bool
-    default: false
+  release:
+    description: Folder name of the release, as C(upgrade_check) named it for this host.
+    type: str
+    required: true
   stage:
     description: The migration's step that is done; before step 2 there are no links to wait for.
     type: int
@@ -28,9 +25,9 @@ options:
 author: The xmppgw developers
 """
 EXAMPLES = r"""
-- name: Go back
+- name: Switch
   xmppgw.migration.gateway_upgrade:
-    back: true
+    release: 0.2.0+0f3a9c1b2d4e
     stage: 6
 """
 RETURN = r"""

@@ -67,6 +67,7 @@ from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa:
     next_hop,
     packets,
     reaching,
+    release_switching,
     served_certificates,
     state_directory,
     tables,
@@ -82,6 +83,8 @@ def read_gateway(wanted):
     seen = {
         "version": version,
         "wheels": wheels,
+        "previous": release_switching.target_of(host_reading.PREFIX, "previous"),
+        "releases": release_switching.installed(host_reading.PREFIX),
         "files": {path: host_reading.file_digest(path) for path in wanted["files"]},
         "units": host_reading.unit_states(wanted["units"]),
         "certificates": {

@@ -10,16 +10,15 @@ description:
   - Asks the new release whether it accepts the present configuration, drains the daemon, switches the C(current) link,
     restarts the service and waits until the daemon says that it is well. If it does not, the old release is put back
     and started again, and the module fails.
+  - Where the release is the current one already, the daemon is started only if it was not since the link was switched,
+    and has to be well.
   - No release is removed.
   - The action C(gateway_upgrade) computes the options.
 options:
   release:
     description: Folder name of the release under O(prefix).
     type: str
-  back:
-    description: Go to the release that ran before instead.
-    type: bool
-    default: false
+    required: true
   prefix:
     description: Where releases are installed.
     type: path
@@ -57,9 +56,9 @@ options:
 author: The xmppgw developers
 """
 EXAMPLES = r"""
-- name: Go back to the release before
+- name: Run another release
   xmppgw.migration.switch_release:
-    back: true
+    release: 0.2.0+0f3a9c1b2d4e
     kind: edge
     settings: /etc/xmppgw/edge.json
     service: xmppgw-edge.service
@@ -87,6 +86,7 @@ import time  # noqa: E402
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
     control,
+    host_reading,
     host_writing,
     readiness,
     release_switching,
@@ -125,6 +125,11 @@ class Host:
         host_writing.run(["systemctl", "reset-failed", self.wanted["service"]])
         host_writing.run(["systemctl", "restart", self.wanted["service"]], timeout=120)
 
+    def runs_current(self):
+        """Return whether the daemon was started since the current release was put there."""
+        service = self.wanted["service"]
+        return host_reading.unit_states([service], self.wanted["prefix"])[service] == "enabled"
+
     def healthy(self):
         """Wait until the daemon says that it is well; return (reached, sentence)."""
         started = time.monotonic()
@@ -145,8 +150,7 @@ def main():
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "release": {"type": "str"},
-            "back": {"type": "bool", "default": False},
+            "release": {"type": "str", "required": True},
             "prefix": {"type": "path", "default": "/opt/xmppgw"},
             "kind": {"type": "str", "choices": ["edge", "frontend"], "required": True},
             "settings": {"type": "path", "required": True},
@@ -158,15 +162,20 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted, prefix = module.params, module.params["prefix"]
+    wanted, prefix, name = module.params, module.params["prefix"], module.params["release"]
     before = release_switching.target_of(prefix, "current")
     host = Host(wanted)
+    if module.check_mode:
+        module.exit_json(changed=name != before, did=[], before=before, after=name)
     try:
-        name = release_switching.destination(prefix, release=wanted["release"], back=wanted["back"])
-        if module.check_mode:
-            module.exit_json(changed=name != before, did=[], before=before, after=name)
         did = release_switching.switch(
-            prefix, name, accepts=host.accepts, drain=host.drain, restart=host.restart, healthy=host.healthy
+            prefix,
+            name,
+            accepts=host.accepts,
+            drain=host.drain,
+            restart=host.restart,
+            healthy=host.healthy,
+            runs_current=host.runs_current,
         )
     except release_switching.SwitchError as problem:
         after = release_switching.target_of(prefix, "current")

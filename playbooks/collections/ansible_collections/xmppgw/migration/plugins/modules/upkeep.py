@@ -27,8 +27,4 @@ standing:
   description: Gateway hosts that were deployed and not taken back.
   type: list
   returned: success
-installed:
-  description: Version and digest of the release on each of them.
-  type: dict
-  returned: success
 """
