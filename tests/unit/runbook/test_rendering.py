@@ -65,6 +65,7 @@ KNOWN = {
     "New-CsXmppAllowedPartner": {
         *("Identity", "PartnerType", "TlsNegotiation", "SaslNegotiation"),
         *("SupportDialbackNegotiation", "EnableKeepAlive"),
+        *("AdditionalDomains", "ConnectionLimit", "Description", "ProxyFqdn"),
     },
     "Remove-CsXmppAllowedPartner": {"Identity"},
 }
@@ -206,6 +207,25 @@ def test_the_native_partners_have_a_script_where_the_gateway_is_the_platforms_ow
     assert "Set-CsSite" not in text, "no page says how that clears a route"
     with pytest.raises(RunbookProblem, match="a product of its own"):
         native_script(document(with_products("lync2010", "lync2013")), "f")
+
+
+# What `New-CsXmppAllowedPartner` takes of a partner, by its page; the rest are switches of every cmdlet. Optional is
+# what a partner may have been without.
+ALWAYS = {"PartnerType", "TlsNegotiation", "SaslNegotiation", "SupportDialbackNegotiation", "EnableKeepAlive"}
+OPTIONAL = {"AdditionalDomains", "ConnectionLimit", "Description", "ProxyFqdn"}
+
+
+def test_a_native_partner_comes_back_with_everything_that_it_had(document):
+    text = native_script(document(changed()), "f").decode()
+    line = re.search(r"New-CsXmppAllowedPartner[^\r]*", text).group()
+    assert set(re.findall(r"(?<=\s)-([A-Z][A-Za-z]+) ", line)) == {"Identity", *ALWAYS}
+    assert set(re.findall(r"\$more\['([A-Za-z]+)'\] =", text)) == OPTIONAL
+    assert "@more)" in line
+    for name in ALWAYS | OPTIONAL:
+        assert f"$before.{name}" in text, f"{name} is kept and not given back"
+    # What it was without is not asked for: an empty text or a limit of 0 is not what it had.
+    for name in OPTIONAL - {"AdditionalDomains"}:
+        assert f"if ([string]$before.{name} -ne '') {{ $more['{name}'] = " in text, name
 
 
 def policies_of(sites=(), users=()):
