@@ -14,7 +14,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -96,22 +96,35 @@ def _percent(text: str) -> float:
 
 
 def index(users: Path, output: Path) -> int:
-    """Build the index, unless it is newer than the table."""
+    """Build the index, unless it is of this very table.
+
+    File times do not tell: `sync` gives a table the time of its export, which may be older than the index.
+    """
     try:
-        if output.exists() and output.stat().st_mtime_ns > users.stat().st_mtime_ns:
-            UserIndex(output).close()
+        # Taken before the table is read: one that is replaced meanwhile is indexed again the next time.
+        table = _digest_of(users)
+    except OSError:
+        table = ""  # Reading it says what is wrong.
+    try:
+        if table and _table_of(output) == table:
             print(f"{output}: up to date")
             return FINE
-    except (OSError, IndexProblem):
-        pass  # Whatever is wrong with either, building it says so, or mends it.
-    try:
-        count = build_index(read_users(users), output)
+        count = build_index(read_users(users), output, table)
     except UsersProblem as problem:
         return _refuse([_problem_of(problem)], "text")
     except (IndexProblem, OSError) as error:
         return _refuse([bad_input("output-unwritable", str(output), str(error))], "text")
     print(f"{output}: {count} users")
     return FINE
+
+
+def _table_of(output: Path) -> str:
+    """The digest of the table that the index at `output` was built from; empty where there is no index."""
+    try:
+        with closing(UserIndex(output)) as standing:
+            return standing.table()
+    except IndexProblem:
+        return ""  # Whatever is wrong with it, building it mends that.
 
 
 def sync(

@@ -26,22 +26,25 @@ CREATE TABLE users (
     key TEXT PRIMARY KEY, user TEXT NOT NULL, pool TEXT NOT NULL, site TEXT NOT NULL, policy TEXT NOT NULL,
     enabled INTEGER NOT NULL, survivable_branch INTEGER NOT NULL, cloud INTEGER NOT NULL, blank_name INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_TABLE: Final = "table_sha256"
 
 
 class IndexProblem(ValueError):  # noqa: N818 - as UsersProblem
     """The file is missing, damaged, or not an index of users."""
 
 
-def build_index(users: Iterable[User], path: Path) -> int:
+def build_index(users: Iterable[User], path: Path, table: str = "") -> int:
     """Write the index of `users` to `path`, whole or not at all; the number of users.
 
+    `table` is the SHA-256 of the table that they are from, taken before it was read: `UserIndex.table` gives it back.
     Raises UsersProblem (from `users`), OSError or IndexProblem; `path` is then as it was.
     """
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     try:
-        count = _build(users, unfinished)
+        count = _build(users, unfinished, table)
         unfinished.chmod(0o640)
         _give_away(unfinished)
         unfinished.replace(path)
@@ -59,7 +62,7 @@ def _give_away(path: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def _build(users: Iterable[User], path: Path) -> int:
+def _build(users: Iterable[User], path: Path, table: str) -> int:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         # Nobody reads the file before it is whole, so a journal would protect nothing.
         # One transaction is one sync.
@@ -69,6 +72,7 @@ def _build(users: Iterable[User], path: Path) -> int:
         rows = (_row(user) for user in users)
         connection.executemany(f"INSERT INTO users ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - a constant
         count = connection.total_changes - before
+        connection.execute("INSERT INTO meta VALUES (?, ?)", (_TABLE, table))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.commit()
@@ -119,6 +123,17 @@ class UserIndex:
         if version != VERSION:
             raise IndexProblem(f"{self.path}: found version {version}, expected {VERSION}; build it again")
         self._connection.execute(f"SELECT {_COLUMNS} FROM users LIMIT 1").fetchone()  # noqa: S608 - a constant
+
+    def table(self) -> str:
+        """The SHA-256 of the table that this was built from; empty if that is not known. Raises IndexProblem."""
+        try:
+            # Indexes from before this was kept have no such table, and are as good as any for who looks users up.
+            if self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
+                return ""
+            row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (_TABLE,)).fetchone()
+        except sqlite3.Error as error:
+            raise IndexProblem(f"{self.path}: {error}") from None
+        return "" if row is None else str(row[0])
 
     def find(self, key: str) -> User | None:
         """The user whose bare XMPP address is `key`. Raises IndexProblem if the file is damaged."""

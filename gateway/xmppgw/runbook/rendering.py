@@ -5,6 +5,7 @@ Nothing is written here and nothing is run. A value that cannot be shown as what
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -254,15 +255,23 @@ def _settings(federation: Federation, _attachment: Attachment) -> dict[str, obje
         "policies": [
             {
                 "identity": identity,
-                # A policy's name may have any printable character; a file's must not.
-                "file": f"{number:03d}",
+                "kept": _kept(identity),
                 "federation": policy.enable_federation_access,
                 "xmpp": policy.enable_xmpp_access,
             }
-            for number, (identity, policy) in enumerate(named)
+            for identity, policy in named
         ],
         "xmpp_policy": federation.target.product in _WITH_XMPP_POLICY,
     }
+
+
+def _kept(identity: str) -> str:
+    """Name under which what stood before is kept: the same for the same policy, whatever else the document has.
+
+    A policy's name may have any printable character, a file's must not; and the platform minds no case.
+    """
+    scope = identity.partition(":")[0].lower()
+    return f"policy-{scope}-{hashlib.sha256(identity.casefold().encode()).hexdigest()[:16]}"
 
 
 def _wave(federation: Federation, wave: str, moves: Iterable[Move]) -> dict[str, object]:

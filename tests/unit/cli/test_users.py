@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests.unit.exports.powershell import DEPLOYMENT, clixml_of, csv_of, json_of
 
 from xmppgw.cli.program import main
 from xmppgw.policy.changes import compare
+from xmppgw.policy.index import UserIndex, build_index
 from xmppgw.policy.users import User, read_users
 
 SMALL = Path(__file__).parents[1] / "federation/small.yml"
@@ -157,6 +160,40 @@ def test_the_index_is_built_once(exports: Path, tmp_path: Path, capsys: pytest.C
     assert main(arguments) == 0
     assert "3 users" in capsys.readouterr().out
     assert main(["user", "index", "--users", str(tmp_path / "none"), "--output", str(index)]) == 2
+
+
+def test_the_index_follows_a_table_that_an_older_export_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An export of this morning is brought in after the index was built at noon: the table is of this morning then."""
+    table, index = tmp_path / "users.table", tmp_path / "users.sqlite"
+    arguments = ["user", "index", "--users", str(table), "--output", str(index)]
+    for count in (40, 41):
+        export = many(tmp_path, range(count))
+        os.utime(export, (1_700_000_000 + count, 1_700_000_000 + count))
+        assert sync(capsys, export, "--users", table, "--apply")[0] == 0
+        assert table.stat().st_mtime < 1_700_000_100
+        assert main(arguments) == 0
+        assert f"{count} users" in capsys.readouterr().out
+    os.utime(table)
+    assert main(arguments) == 0
+    assert "up to date" in capsys.readouterr().out, "the same table at another time is the same table"
+
+
+def test_an_index_that_does_not_say_of_what_is_built_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, index = tmp_path / "users.table", tmp_path / "users.sqlite"
+    sync(capsys, many(tmp_path, range(2)), "--users", table, "--apply")
+    build_index(read_users(table), index)
+    arguments = ["user", "index", "--users", str(table), "--output", str(index)]
+    assert main(arguments) == 0
+    assert "2 users" in capsys.readouterr().out
+    with contextlib.closing(sqlite3.connect(index)) as older:
+        older.execute("DROP TABLE meta")
+        older.commit()
+    with contextlib.closing(UserIndex(index)) as opened:
+        assert (opened.find("user1@corp.example") is not None, opened.table()) == (True, "")
+    assert main(arguments) == 0
+    assert "2 users" in capsys.readouterr().out
 
 
 PEOPLE = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(("", "one", "two")))

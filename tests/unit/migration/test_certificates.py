@@ -1,10 +1,13 @@
 """What comes in is examined, every wrong thing named; requests go out and wait; authorities sign what they should."""
 
+import dataclasses
 import datetime
+from types import SimpleNamespace
 
 import pytest
+from ansible_collections.xmppgw.migration.plugins.action import certificate_issue
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import certificate_judging as judging
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuer_acme, issuing
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuer_acme, issuer_import, issuing
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -157,6 +160,121 @@ def test_rubbish_is_refused_with_a_sentence(order, tmp_path, content, name):
     with pytest.raises(issuing.IssuingError) as refusal:
         issuing.obtain([order], issuing.Surroundings(folder=str(tmp_path)), NOW)
     assert refusal.value.code == "migration-certificate-refused"
+
+
+def lay(folder, **files):
+    """Put chains into the folder: `pem=[...]` becomes edge1.pem."""
+    for suffix, chain in files.items():
+        (folder / f"edge1.{suffix}").write_text("".join(pem(item) for item in chain))
+
+
+def ask(order, folder, standing=(), now=NOW):
+    stands = "".join(pem(item) for item in standing)
+    order = dataclasses.replace(order, standing=stands)
+    return issuing.obtain([order], issuing.Surroundings(folder=str(folder)), now)
+
+
+def signed(root, secret, start, end):
+    return [root.sign(secret.public_key(), start=start * DAY, end=end * DAY)]
+
+
+def test_the_chain_of_last_time_is_no_answer_to_the_request_of_today(order, root, secret, tmp_path):
+    """It may have grown old, have ended, or lack a name that the document has got since."""
+    for old in (
+        signed(root, secret, -80, 10),
+        signed(root, secret, -80, -1),
+        [root.sign(secret.public_key(), names=("edge1.corp.example",))],
+        [Authority("Not trusted any more").sign(secret.public_key())],
+    ):
+        lay(tmp_path, pem=old)
+        outcome = ask(order, tmp_path, standing=old)
+        assert outcome.chains == {}
+        assert "edge1.pem stands on the host already" in outcome.awaited["public"]
+
+
+def test_a_chain_that_ends_too_soon_is_awaited_anew_even_if_it_stands_nowhere(order, root, secret, tmp_path):
+    lay(tmp_path, pem=signed(root, secret, -80, 10))
+    outcome = ask(order, tmp_path)
+    assert outcome.chains == {}
+    assert "ends 2026-12-01, too soon" in outcome.awaited["public"]
+
+
+@pytest.mark.parametrize("suffix", ["crt", "cer"])
+def test_the_new_chain_is_taken_beside_the_old_one(order, root, secret, tmp_path, suffix):
+    old, new = signed(root, secret, -80, 10), signed(root, secret, -1, 89)
+    lay(tmp_path, pem=old, **{suffix: new})
+    assert judging.read_chain(ask(order, tmp_path, standing=old).chains["public"]) == new
+
+
+def test_of_several_good_chains_the_one_that_was_signed_last_is_taken(order, root, secret, tmp_path):
+    short, long = signed(root, secret, -2, 60), signed(root, secret, -2, 365)
+    lay(tmp_path, pem=short, crt=long)
+    assert judging.read_chain(ask(order, tmp_path).chains["public"]) == long
+    # Authorities shorten the life of what they sign: the newest may end before the one that it replaces.
+    new = signed(root, secret, 0, 47)
+    lay(tmp_path, cer=new)
+    assert judging.read_chain(ask(order, tmp_path, standing=long).chains["public"]) == new
+
+
+def test_a_bad_chain_beside_the_old_one_is_refused_for_what_it_is(order, root, secret, tmp_path):
+    old = signed(root, secret, -80, 10)
+    lay(tmp_path, pem=old, crt=[root.sign(key().public_key())])
+    (tmp_path / "edge1.cer").write_bytes(b"x" * 300_000)
+    with pytest.raises(issuing.IssuingError) as refusal:
+        ask(order, tmp_path, standing=old)
+    assert refusal.value.code == "migration-certificate-refused"
+    said = str(refusal.value)
+    assert "edge1.crt: [certificate-key]" in said
+    assert "edge1.cer is larger" in said
+    assert "edge1.pem" not in said
+    lay(tmp_path, p7b=signed(root, secret, -1, 89))
+    assert ask(order, tmp_path, standing=old).awaited == {}, "what is good is taken, whatever lies beside it"
+
+
+def test_a_good_certificate_that_is_to_be_renewed_is_not_its_own_renewal(order, root, secret, tmp_path):
+    """Hosts are renewed one after another, each when its chain has come: what was renewed is not awaited again."""
+    old, new = signed(root, secret, -10, 80), signed(root, secret, 0, 90)
+    lay(tmp_path, pem=old)
+    for _again in range(2):
+        assert "stands on the host already" in ask(order, tmp_path, standing=old).awaited["public"]
+    lay(tmp_path, pem=new)
+    assert judging.read_chain(ask(order, tmp_path, standing=old).chains["public"]) == new
+    # It is on the host; the same command is run again, as another host's chain had not come.
+    assert judging.read_chain(ask(order, tmp_path, standing=new).chains["public"]) == new
+    assert [path.name for path in tmp_path.glob("*.renewing")] == ["edge1-public.renewing"]
+    # When every host is done, the playbook ends the renewal; the next one is another.
+    issuer_import.marker(order, tmp_path).unlink()
+    assert "stands on the host already" in ask(order, tmp_path, standing=new).awaited["public"]
+
+
+def test_the_same_leaf_with_what_its_chain_lacked_is_taken(order, middle, leaf, tmp_path):
+    lay(tmp_path, pem=[leaf, middle.certificate])
+    assert judging.read_chain(ask(order, tmp_path, standing=[leaf]).chains["public"]) == [leaf, middle.certificate]
+
+
+def test_what_is_renewed_because_it_must_be_leaves_no_mark(order, root, secret, tmp_path):
+    ask(order, tmp_path)
+    ask(order, tmp_path, standing=signed(root, secret, -80, 10))
+    assert [path.name for path in tmp_path.iterdir()] == ["edge1.csr"]
+
+
+def test_an_order_says_what_the_host_has_now(order, root, secret, tmp_path, monkeypatch):
+    stands = "".join(pem(item) for item in signed(root, secret, -80, 10))
+    around = SimpleNamespace(
+        wanted_host=lambda _host: {"certificates": {"public": WANTED, "link": WANTED}}, authorities={}
+    )
+    monkeypatch.setattr(certificate_issue.wanted, "roots", lambda *_: order.roots)
+    monkeypatch.setattr(certificate_issue.ActionModule, "environment", lambda *_: around)
+    monkeypatch.setattr(certificate_issue.ActionModule, "surroundings", lambda *_: None)
+    monkeypatch.setattr(certificate_issue.ActionModule, "checking", False)
+    placed = []
+    monkeypatch.setattr(issuing, "obtain", lambda orders, *_: placed.extend(orders) or issuing.Outcome())
+    seen = {"seen": {"gateway": {"certificates": {"public": {"pem": stands}, "link": None}}}}
+    certificate_issue.ActionModule.__new__(certificate_issue.ActionModule).act(
+        {"requests": {"public": order.request, "link": order.request}},
+        {"inventory_hostname": "edge1", "hostvars": {"edge1": {"migration_seen": seen}}},
+    )
+    assert {each.name: each.standing for each in placed} == {"public": stands, "link": ""}
 
 
 def test_other_certificates_than_the_public_one_carry_their_name(root, secret, tmp_path):

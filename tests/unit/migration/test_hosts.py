@@ -4,12 +4,18 @@ import base64
 import datetime
 import hashlib
 import json
+import os
 import socket
 import threading
 
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils import host_reading, legacy, readiness, tables
-from ansible_collections.xmppgw.migration.plugins.modules import gateway_control, host_configuration, platform_table
+from ansible_collections.xmppgw.migration.plugins.modules import (
+    gateway_control,
+    host_configuration,
+    platform_table,
+    users_index,
+)
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuer_private_ca, issuing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -346,3 +352,17 @@ def test_a_connection_that_is_only_joined_to_legacy_is_no_arrival_either():
     assert not readiness.EXPECTATIONS["inbound"](joined, ["partner1.example"])
     assert not readiness.EXPECTATIONS["no_spliced"](joined, ["partner1.example"])
     assert readiness.EXPECTATIONS["no_spliced"](joined, ["partner2.example"])
+
+
+@pytest.mark.parametrize(("said", "changed"), [("{index}: up to date", False), ("{index}: 3 users", True)])
+def test_a_table_that_was_only_written_anew_changes_nothing(tmp_path, said, changed):
+    table, index, program = tmp_path / "users.json", tmp_path / "users.sqlite", tmp_path / "xmppgw"
+    index.write_text("")
+    table.write_text("")
+    program.write_text(f"#!/bin/sh\necho '{said.format(index=index)}'\n")
+    program.chmod(0o755)
+    arguments = {"table": str(table), "index": str(index), "program": str(program)}
+    os.utime(index, (1, 1))
+    assert run_module(users_index, **arguments)["changed"] is changed
+    os.utime(table, (0, 0))
+    assert run_module(users_index, **arguments)["changed"] is False

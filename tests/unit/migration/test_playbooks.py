@@ -42,6 +42,18 @@ def test_the_edges_forget_the_legacy_gateway_only_after_its_end_was_handed_over(
     assert roles == [("localhost", "hand_over"), ("edges", "main"), ("localhost", "archive")]
 
 
+def test_a_renewal_of_good_certificates_ends_when_every_host_is_done_and_not_before():
+    """What ends it forgets which hosts are done; a renewal of what is due needs no memory."""
+    found = plays(PLAYBOOKS / "certificates.yml")
+    names = [play["name"] for play in found]
+    end = names.index("End the renewal")
+    assert names[end - 1] == "Renew certificates, one host after another"
+    assert found[end - 1]["max_fail_percentage"] == 0, "a host whose chain is awaited ends the run"
+    find = found[end]["tasks"][0]
+    assert find["ansible.builtin.find"]["paths"] == "{{ migration_certificates }}"
+    assert "renew != 'due'" in find["when"]
+
+
 def test_no_role_hands_work_for_another_host_to_this_machine():
     for path in ROOT.glob("roles/*/tasks/*.yml"):
         for task in tasks_of(plays(path)):

@@ -65,6 +65,7 @@ KNOWN = {
     "New-CsXmppAllowedPartner": {
         *("Identity", "PartnerType", "TlsNegotiation", "SaslNegotiation"),
         *("SupportDialbackNegotiation", "EnableKeepAlive"),
+        *("AdditionalDomains", "ConnectionLimit", "Description", "ProxyFqdn"),
     },
     "Remove-CsXmppAllowedPartner": {"Identity"},
 }
@@ -206,6 +207,96 @@ def test_the_native_partners_have_a_script_where_the_gateway_is_the_platforms_ow
     assert "Set-CsSite" not in text, "no page says how that clears a route"
     with pytest.raises(RunbookProblem, match="a product of its own"):
         native_script(document(with_products("lync2010", "lync2013")), "f")
+
+
+# What `New-CsXmppAllowedPartner` takes of a partner, by its page; the rest are switches of every cmdlet. Optional is
+# what a partner may have been without.
+ALWAYS = {"PartnerType", "TlsNegotiation", "SaslNegotiation", "SupportDialbackNegotiation", "EnableKeepAlive"}
+OPTIONAL = {"AdditionalDomains", "ConnectionLimit", "Description", "ProxyFqdn"}
+
+
+def test_a_native_partner_comes_back_with_everything_that_it_had(document):
+    text = native_script(document(changed()), "f").decode()
+    line = re.search(r"New-CsXmppAllowedPartner[^\r]*", text).group()
+    assert set(re.findall(r"(?<=\s)-([A-Z][A-Za-z]+) ", line)) == {"Identity", *ALWAYS}
+    assert set(re.findall(r"\$more\['([A-Za-z]+)'\] =", text)) == OPTIONAL
+    assert "@more)" in line
+    for name in ALWAYS | OPTIONAL:
+        assert f"$before.{name}" in text, f"{name} is kept and not given back"
+    # What it was without is not asked for: an empty text or a limit of 0 is not what it had.
+    for name in OPTIONAL - {"AdditionalDomains"}:
+        assert f"if ([string]$before.{name} -ne '') {{ $more['{name}'] = " in text, name
+
+
+def policies_of(sites=(), users=()):
+    def entry(name):
+        return {"name": name, "enable_federation_access": True, "enable_xmpp_access": True}
+
+    content = changed(users={"export": "users.table"})
+    content["federation"]["access_policies"] = {
+        "global": {"enable_federation_access": True, "enable_xmpp_access": True},
+        "sites": [entry(name) for name in sites],
+        "users": [entry(name) for name in users],
+    }
+    return content
+
+
+def settings_of(document, content):
+    return render(document(content), "f", attachment=Attachment.TRUSTED_APPLICATION, parts=["settings"])[
+        "5-settings.ps1"
+    ].decode()
+
+
+def kept_under(script):
+    """Identity to the name under which what stood before it is kept, as the script's list of policies has them."""
+    strings = [token.value for token in tokens(script) if token.kind == "string"]
+    at = [number for number, value in enumerate(strings) if value.partition(":")[0] in ("Global", "Site", "Tag")]
+    return {strings[number]: strings[number + 1] for number in at}
+
+
+def test_what_stood_before_a_policy_is_kept_under_a_name_that_no_other_policy_ever_has(document):
+    """The document changes and the script is rendered anew: the folder of the first rendering must still be right."""
+    renderings = [
+        policies_of(["Redmond"], ["FedPic", "Sales"]),
+        policies_of(["Berlin", "Redmond"], ["Sales", "FedPic"]),
+        policies_of([], ["Sales"]),
+        policies_of(["Sales"], ["Redmond", "FedPic"]),
+    ]
+    kept = [kept_under(settings_of(document, content)) for content in renderings]
+    assert [len(each) for each in kept] == [4, 5, 2, 4]
+    pairs = {pair for each in kept for pair in each.items()}
+    assert len(pairs) == len({identity for identity, _ in pairs}), f"one policy under several names: {sorted(pairs)}"
+    assert len(pairs) == len({name for _, name in pairs}), f"several policies under one name: {sorted(pairs)}"
+
+
+def test_a_policy_is_the_same_in_whatever_case_and_its_file_has_a_name_that_windows_takes(document):
+    one = kept_under(settings_of(document, policies_of([HOSTILE], ["FedPic"])))
+    other = kept_under(settings_of(document, policies_of([HOSTILE], ["FEDPIC"])))
+    assert one["Tag:FedPic"] == other["Tag:FEDPIC"]
+    assert all(re.fullmatch(r"policy-(global|site|tag)-[0-9a-f]{16}", name) for name in one.values()), one
+
+
+def test_undo_takes_back_what_was_kept_whatever_the_document_names_now(document):
+    text = settings_of(document, policies_of(["Redmond"], ["FedPic"]))
+    code = text[text.index("# External access policies") :]
+    forward = code.index("} else {\r\n    foreach ($policy in $policies)")
+    checked, undo = code[: code.index("if ($Undo)")], code[code.index("if ($Undo)") : forward]
+    # From the folder, by the name that was kept inside; not from the list of the document.
+    assert "foreach ($kept in $all)" in undo
+    assert "$identity = [string]$before['Identity']" in undo
+    assert "$polic" not in undo
+    # What names another policy, or none, ends the script before the first write.
+    assert checked.count("throw (") == 2
+    assert "if ($found -ne $policy[0]) { throw (" in checked
+    assert "Save-Before $policy[1] @{ Identity = $identity; WasThere = " in code[forward:]
+
+
+def test_whether_a_root_was_there_is_kept_of_that_root(document):
+    files = render(document(changed()), "f", attachment=Attachment.TRUSTED_APPLICATION, parts=["trust"])
+    text = files["1-trust.ps1"].decode()
+    assert "$kept = 'root-was-there-' + $root.Thumbprint" in text
+    assert text.count("Read-Before $kept") == 2
+    assert "'root-was-there'" not in text
 
 
 def quiet(product="sfb2015", **federation):

@@ -22,8 +22,16 @@ class ActionModule(MigrationAction):
         host = task_vars["inventory_hostname"]
         around = self.environment(task_vars)
         table = around.wanted_host(host)["certificates"]
+        stands = task_vars["hostvars"][host]["migration_seen"]["seen"]["gateway"]["certificates"]
         orders = [
-            issuing.Order(host, name, table[name], request, wanted.roots(around.authorities, table[name]))
+            issuing.Order(
+                host,
+                name,
+                table[name],
+                request,
+                wanted.roots(around.authorities, table[name]),
+                (stands.get(name) or {}).get("pem") or "",
+            )
             for name, request in sorted(requests.items())
         ]
         if self.checking or not orders:

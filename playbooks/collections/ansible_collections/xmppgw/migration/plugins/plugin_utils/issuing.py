@@ -46,6 +46,8 @@ class Order:
     """signing request, PEM"""
     roots: str
     """PEM of the roots that a chain must end at"""
+    standing: str = ""
+    """PEM of the chain that the host has now; empty if it has none"""
 
 
 @dataclass
