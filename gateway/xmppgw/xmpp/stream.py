@@ -350,7 +350,7 @@ class Remarked:
 
 
 class Origin(StrEnum):
-    """Who ended a stream."""
+    """Who ended a stream: we, because of something that came; the peer; the connection; or nothing came in time."""
 
     LOCAL = "local"
     PEER = "peer"
