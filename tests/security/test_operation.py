@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.security.world import OWN, World, eventually
+from tests.security.world import OWN, FakePartner, World, eventually, world_of
+from tests.unit.edge.names import Names
 
 from xmppgw.edge.settings import decode_edge_settings
 from xmppgw.frontend.settings import decode_front_end_settings
 from xmppgw.telemetry.health_record import record
 from xmppgw.telemetry.settings import SettingsProblem
 from xmppgw.tls.identity import CertificateProblem
-from xmppgw.xmpp.stream import Closed, DialbackOutcome
+from xmppgw.xmpp.stream import Closed, DialbackOutcome, PeerPolicy
 
 
 async def ask(world: World, daemon: str, **request: Any) -> dict[str, Any]:
@@ -161,6 +163,35 @@ async def test_a_reload_takes_a_new_certificate_for_new_streams_only(world: Worl
     await world.partner1.authenticated()
     old.send(world.partner1.message("still here"))
     await world.platform.requests.count(1)
+
+
+async def test_a_reload_with_other_resolvers_reaches_partners_that_have_a_stream(tmp_path: Path) -> None:
+    domain, host = "named.example", "xmpp.named.example"
+    names, later = Names(), Names()
+    names.zone[host, "A"] = later.zone[host, "A"] = ["127.0.0.1"]
+    named: list[FakePartner] = []
+
+    async def by_name(world: World) -> None:
+        named.append(FakePartner(world, domain, policy=PeerPolicy(True, False, False)))
+        await named[0].listen()
+        world.more_partners = [{"domain": domain, "addresses": [{"host": host, "port": named[0].port}]}]
+        world.edge_changes = {"resolver": ["127.0.0.1"], "resolver_port": await names.start()}
+
+    async with world_of(tmp_path, by_name) as world:
+        partner = named[0]
+        assert await world.platform.status(await world.platform.send("before", to=f"juliet@{domain}")) == 202
+        await partner.stanzas.count(1)
+        world.edge_changes["resolver_port"] = await later.start()
+        world.edge.reload(decode_edge_settings(world.edge_settings()))
+        names.close()
+        assert (await ask(world, "edge", command="close", partner=domain))["closed"] == 1
+        assert later.asked == []
+        assert await world.platform.status(await world.platform.send("after", to=f"juliet@{domain}")) == 202
+        await partner.stanzas.count(2)
+        assert partner.bodies() == ["before", "after"]
+        assert (host, "A") in later.asked, "the resolver that is configured now was asked"
+        partner.close()
+    later.close()
 
 
 async def test_a_bad_reload_changes_nothing(world: World) -> None:

@@ -136,3 +136,26 @@ def leg_unsent(world: World) -> int:
     stream = world.edge.context.outbound._lanes["corp.example", STUCK]._stream
     assert stream is not None
     return stream.connection.unsent
+
+
+async def test_a_server_that_accepts_and_stays_silent_does_not_hide_the_next_one(tmp_path: Path) -> None:
+    domain = "half.example"
+    well: list[FakePartner] = []
+    mute = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+
+    async def prepare(world: World) -> None:
+        world.edge_limits.update(negotiation_seconds=0.5, close_seconds=0.2, retry_seconds=60, retry_maximum_seconds=60)
+        well.append(FakePartner(world, domain, policy=PeerPolicy(True, False, False)))
+        await well[0].listen()
+        ports = mute.sockets[0].getsockname()[1], well[0].port
+        world.more_partners = [{"domain": domain, "addresses": [{"host": "127.0.0.1", "port": each} for each in ports]}]
+
+    async with world_of(tmp_path, prepare) as world:
+        assert await world.platform.status(await world.platform.send("hello", to=f"juliet@{domain}")) == 202
+        await well[0].stanzas.count(1)
+        assert well[0].bodies() == ["hello"]
+        (line,) = [each for each in world.edge_journal.lines("stream-closed") if each["remote"] == domain]
+        assert (line["origin"], line["condition"]) == ("timer", "connection-timeout")
+        assert not world.edge_journal.lines("partner-unreachable"), "it was reached at the first attempt"
+        well[0].close()
+    mute.close()

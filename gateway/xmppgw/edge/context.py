@@ -19,7 +19,8 @@ from xmppgw.edge.streams import Admission, StreamRegistry
 from xmppgw.telemetry.correlation import Correlations
 from xmppgw.telemetry.log import Log
 from xmppgw.telemetry.metrics import Metrics
-from xmppgw.xmpp.stream import StreamLimits
+from xmppgw.xmpp.parser import StanzaReader
+from xmppgw.xmpp.stream import HANDED_OVER, StreamLimits
 
 if TYPE_CHECKING:
     from xmppgw.edge.dialback import DialbackChecker
@@ -63,6 +64,8 @@ class EdgeContext:
         self.clock = clock
         self.correlations = Correlations()
         self.registry = StreamRegistry()
+        #: Reads back what is to be handed over, as the front end will.
+        self.reader = StanzaReader(HANDED_OVER)
         self.pings = Pings()
         self.admission = Admission(
             settings.limits.preauthentication_per_address, settings.limits.preauthentication_total

@@ -19,6 +19,7 @@ from xmppgw.tls.memory import MemoryTls
 from xmppgw.xmpp.incoming import IncomingSettings, IncomingStream
 from xmppgw.xmpp.stanza import error_reply
 from xmppgw.xmpp.stream import (
+    HANDED_OVER,
     Authorised,
     CheckDialback,
     Closed,
@@ -175,23 +176,28 @@ class InboundStream(StreamDriver):
             # Presence of any type is ignored and counted in this release; the front end has no use for it.
             return
         correlation = edge.correlations.mint()
-        arrived = StanzaArrived(
-            correlation=correlation,
-            remote=event.pair.sender,
-            local=event.pair.receiver,
-            method=event.method.value,
-            data=stanza.to_bytes(),
-            at=edge.clock(),
-        )
         try:
-            edge.hub.hand_over(arrived)
-        except LinkFull as full:
-            edge.log.warning(
-                "stanza-refused", correlation=correlation, remote=event.pair.sender, kind=stanza.kind, reason=str(full)
+            data = stanza.to_bytes(HANDED_OVER.stanza_bytes)
+            edge.reader.read(data)
+            edge.hub.hand_over(
+                StanzaArrived(
+                    correlation=correlation,
+                    remote=event.pair.sender,
+                    local=event.pair.receiver,
+                    method=event.method.value,
+                    data=data,
+                    at=edge.clock(),
+                )
             )
-            reply = error_reply(stanza.element, "resource-constraint", "the gateway is overloaded")
-            if reply is not None and stanza.wants_reply:
-                edge.outbound.send_reply(Pair(event.pair.receiver, event.pair.sender), reply)
+        except LinkFull as full:
+            self._refuse(event, correlation, str(full), "resource-constraint", "the gateway is overloaded")
+            return
+        except ValueError as problem:
+            # It cannot be written, fills more than a frame, or is more than the front end would read. One user sent
+            # it; the stream carries everybody's.
+            edge.counters.remarks.labels("stanza-refused").inc()
+            text = "the gateway cannot pass this stanza on: it is too large or too intricate"
+            self._refuse(event, correlation, str(problem), "policy-violation", text)
             return
         edge.log.info(
             "stanza-received",
@@ -201,8 +207,18 @@ class InboundStream(StreamDriver):
             kind=stanza.kind,
             type=stanza.type,
             id=stanza.id,
-            octets=len(arrived.data),
+            octets=len(data),
         )
+
+    def _refuse(self, event: StanzaReceived, correlation: str, reason: str, condition: str, text: str) -> None:
+        """Say `reason` to the log, and `condition` and `text` to the sender, if it may be answered."""
+        edge, stanza = self._edge, event.stanza
+        edge.log.warning(
+            "stanza-refused", correlation=correlation, remote=event.pair.sender, kind=stanza.kind, reason=reason
+        )
+        reply = error_reply(stanza.element, condition, text)
+        if reply is not None and stanza.wants_reply:
+            edge.outbound.send_reply(Pair(event.pair.receiver, event.pair.sender), reply)
 
     def _dialback_answer(self, request: DialbackRequest, outcome: DialbackOutcome, condition: str) -> None:
         if self.closed is None:

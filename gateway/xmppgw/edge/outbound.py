@@ -170,11 +170,10 @@ class Attempt:
 class OutboundLane:
     """Everything that goes from one domain of ours to one domain of a partner, in order."""
 
-    def __init__(self, edge: EdgeContext, dialer: Dialer, local: str, remote: str) -> None:
+    def __init__(self, edge: EdgeContext, local: str, remote: str) -> None:
         self.edge = edge
         self.local = local
         self.remote = remote
-        self._dialer = dialer
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Waiting] = deque()
         self._queue_bytes = 0
@@ -288,13 +287,14 @@ class OutboundLane:
             text = "the domain is not a partner"
             return Attempt(None, "remote-server-not-found", text, temporary=False, stage="policy")
         external = True
-        addresses = self._dialer.addresses(partner, self.remote)
+        dialer = edge.outbound.dialer  # a reload replaces it while lanes live on
+        addresses = dialer.addresses(partner, self.remote)
         last: Closed | None = None
         stream: CarrierStream | None = None
         try:
             async with asyncio.timeout(BRING_UP_SECONDS):
                 while True:
-                    connection = await self._dialer.connect(addresses, Connection)
+                    connection = await dialer.connect(addresses, Connection)
                     stream = CarrierStream(self, partner, connection, edge.tls, external)
                     edge.registry.add(stream)
                     stream.start()
@@ -308,7 +308,7 @@ class OutboundLane:
                     if last.external_refused and external:
                         # COMPAT: some servers hang up instead of going on with dialback after refusing a certificate.
                         external = False
-                        addresses = self._dialer.addresses(partner, self.remote)
+                        addresses = dialer.addresses(partner, self.remote)
                     elif last.origin not in {Origin.TRANSPORT, Origin.TIMER}:
                         temporary = last.bounce == "remote-server-timeout"
                         return Attempt(None, last.bounce, last.text, temporary=temporary, stage=stream.stage)
@@ -466,6 +466,7 @@ class OutboundStreams:
 
     def __init__(self, edge: EdgeContext, dialer: Dialer) -> None:
         self._edge = edge
+        #: Replaced on reload; every attempt takes it anew.
         self.dialer = dialer
         self._lanes: dict[tuple[str, str], OutboundLane] = {}
 
@@ -522,5 +523,5 @@ class OutboundStreams:
     def _lane(self, local: str, remote: str) -> OutboundLane:
         lane = self._lanes.get((local, remote))
         if lane is None:
-            lane = self._lanes[local, remote] = OutboundLane(self._edge, self.dialer, local, remote)
+            lane = self._lanes[local, remote] = OutboundLane(self._edge, local, remote)
         return lane

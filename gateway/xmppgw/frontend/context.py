@@ -18,7 +18,7 @@ from xmppgw.telemetry.correlation import Correlations
 from xmppgw.telemetry.log import Log
 from xmppgw.telemetry.metrics import Metrics
 from xmppgw.xmpp.parser import StanzaReader
-from xmppgw.xmpp.stream import StreamLimits
+from xmppgw.xmpp.stream import HANDED_OVER
 
 if TYPE_CHECKING:
     from xmppgw.frontend.links import Links
@@ -64,7 +64,7 @@ class FrontEndContext:
         self.clock = clock
         self.correlations = Correlations()
         #: One parser for all stanzas that are read one by one; making one costs more than using it.
-        self.reader = StanzaReader(StreamLimits())
+        self.reader = StanzaReader(HANDED_OVER)
         self.draining = False
         #: Set when the store fails: the daemon has to stop.
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -8,6 +8,7 @@ none can be written. Does no parsing and knows no XMPP beyond the namespaces bel
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 
 NS_SERVER = "jabber:server"
@@ -28,6 +29,8 @@ XML_LANG = "{" + NS_XML + "}lang"
 
 WIRE_PREFIXES: Mapping[str, str] = {NS_STREAM: "stream", NS_DIALBACK: "db"}
 """Prefixes that our stream headers declare. XEP-0220 2.1 asks for the literal `db`; peers match `stream:` literally."""
+# `xml` is declared everywhere, and its namespace must not be declared as the default (Namespaces in XML 3).
+_PREFIXES: Mapping[str, str] = {**WIRE_PREFIXES, NS_XML: "xml"}
 
 # XML 1.0 production [2]; what is not listed cannot be written, not even as a character reference.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -52,7 +55,10 @@ _NAME = re.compile(f"[{_START}][{_START}\\-.0-9\xb7\u0300-\u036f\u203f-\u2040]*"
 
 
 class SerialisationError(ValueError):
-    """A tree holds something that XML cannot carry (a control character, a name that is none). Nothing was written."""
+    """A tree holds something that XML cannot carry (a control character, a name that is none), or too much of it.
+
+    Nothing was written.
+    """
 
 
 class Element:
@@ -121,23 +127,30 @@ class Element:
             [child if isinstance(child, str) else child.renamespaced(old, new) for child in self.children],
         )
 
-    def to_string(self, default_namespace: str = NS_SERVER) -> str:
+    def to_string(self, default_namespace: str = NS_SERVER, maximum: int = sys.maxsize) -> str:
         """Serialise for a place where `default_namespace` and `WIRE_PREFIXES` are declared.
 
+        Args:
+            default_namespace: declared where it will stand.
+            maximum: characters beyond which it is given up, while they are written: declarations that a tree shares
+                are written wherever they are needed, so it may become many times what was read.
+
         Raises:
-            SerialisationError: a name or a character is not allowed in XML.
+            SerialisationError: a name or a character is not allowed in XML, or there are too many of them.
         """
         parts: list[str] = []
-        _write(self, default_namespace, parts)
+        _write(self, default_namespace, parts, maximum)
         text = "".join(parts)
         wrong = _FORBIDDEN.search(text)
         if wrong:
             raise SerialisationError(f"character U+{ord(wrong.group()):04X} is not allowed in XML")
         return text
 
-    def to_bytes(self, default_namespace: str = NS_SERVER) -> bytes:
-        """`to_string` in UTF-8: the form on the wire."""
-        return self.to_string(default_namespace).encode("utf-8")
+    def to_bytes(self, default_namespace: str = NS_SERVER, maximum: int = sys.maxsize) -> bytes:
+        """`to_string` in UTF-8: the form on the wire; `maximum` in bytes."""
+        data = self.to_string(default_namespace, maximum).encode("utf-8")
+        _room(maximum - len(data))
+        return data
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Element):
@@ -176,12 +189,23 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _write(element: Element, default: str, parts: list[str]) -> None:
-    """Append `element` to `parts`. Recursion is as deep as the tree: parsers cap it, our own trees are shallow."""
+def _room(room: int) -> int:
+    """Return `room` if there is any."""
+    if room < 0:
+        raise SerialisationError("it would become larger than it may be")
+    return room
+
+
+def _write(element: Element, default: str, parts: list[str], room: int) -> int:
+    """Append `element` to `parts`; how many of `room` characters are left (end tags are not counted).
+
+    Recursion is as deep as the tree: parsers cap it, our own trees are shallow.
+    """
+    begin = len(parts)
     namespace = element.namespace
     name = _check_name(element.name)
     inner_default = default
-    prefix = WIRE_PREFIXES.get(namespace)
+    prefix = _PREFIXES.get(namespace)
     if prefix is not None and namespace != default:
         name = f"{prefix}:{name}"
         parts.append(f"<{name}")
@@ -194,20 +218,25 @@ def _write(element: Element, default: str, parts: list[str]) -> None:
         if key[0] != "{":
             parts.append(f" {_check_name(key)}='{escape_value(value)}'")
             continue
-        uri, _, local = key[1:].partition("}")
+        # The last brace: a namespace name may hold some, a local name none.
+        uri, _, local = key[1:].rpartition("}")
         if uri == NS_XML:
             parts.append(f" xml:{_check_name(local)}='{escape_value(value)}'")
         else:
             declared = f"a{number}"
             parts.append(f" xmlns:{declared}='{escape_value(uri)}'")
             parts.append(f" {declared}:{_check_name(local)}='{escape_value(value)}'")
+    room = _room(room - sum(map(len, parts[begin:])))
     if not element.children:
         parts.append("/>")
-        return
+        return room
     parts.append(">")
     for child in element.children:
         if isinstance(child, str):
-            parts.append(escape_text(child))
+            text = escape_text(child)
+            room = _room(room - len(text))
+            parts.append(text)
         else:
-            _write(child, inner_default, parts)
+            room = _write(child, inner_default, parts, room)
     parts.append(f"</{name}>")
+    return room

@@ -533,7 +533,7 @@ class IncomingStream(StreamMachine):
         if self._verify_answers and self.phase is Phase.NEGOTIATING:
             self._close(None, "dialback questions were answered, nothing else was asked")
         else:
-            self._fail("connection-timeout", "the stream was not authenticated in time")
+            self._fail("connection-timeout", "the stream was not authenticated in time", Origin.TIMER)
 
     def _result(self, origin: Origin, condition: str | None, text: str, *, graceful: bool) -> Closed:
         return Closed(origin, condition, text, graceful, bounce="", authorised=bool(self._authorised))

@@ -301,11 +301,11 @@ class StreamMachine(ABC):
         self._header_sent = True
         self._emit(SendData(f"{_HEADER_SENT}{attributes}>".encode()))
 
-    def _fail(self, condition: str, text: str) -> None:
+    def _fail(self, condition: str, text: str, origin: Origin = Origin.LOCAL) -> None:
         """End the stream because of the peer: header if none was sent, error, end; then wait for it to hang up."""
         if self.phase in (Phase.ENDING, Phase.CLOSED):
             return
-        ending = self._result(Origin.LOCAL, condition, text, graceful=False)
+        ending = self._result(origin, condition, text, graceful=False)
         if self.phase is Phase.TLS:
             # Between <proceed/> and the handshake nothing can be said (RFC 6120 5.4.3.2).
             self._conclude(ending)

@@ -425,7 +425,7 @@ class OutgoingStream(StreamMachine):
 
     def _on_negotiation_timeout(self) -> None:
         self._negotiate_by = None
-        self._fail("connection-timeout", "the stream was not authenticated in time")
+        self._fail("connection-timeout", "the stream was not authenticated in time", Origin.TIMER)
 
     def _result(self, origin: Origin, condition: str | None, text: str, *, graceful: bool) -> Closed:
         authorised = self.method is not Method.NONE
@@ -436,7 +436,7 @@ class OutgoingStream(StreamMachine):
             graceful,
             bounce=self._bounce,
             authorised=authorised,
-            external_refused=self._external_refused and not authorised and origin is not Origin.LOCAL,
+            external_refused=self._external_refused and not authorised and origin in (Origin.PEER, Origin.TRANSPORT),
         )
 
     def _before_closed(self) -> None:

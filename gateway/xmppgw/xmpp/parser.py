@@ -24,8 +24,10 @@ _SEPARATOR = "\x01"
 _PIECE = 16_384
 """Bytes given to expat at a time, so that size limits are looked at between them."""
 _NAMES_PER_PARSER = 2048
-"""Distinct names after which the expat parser is replaced at the next stanza boundary. Expat keeps every name it has
-seen until it is freed; on a stream that lives for months a peer would otherwise grow it without bound."""
+"""Distinct names and declared prefixes after which the expat parser is replaced at the next stanza boundary. Expat
+keeps every one it has seen until it is freed, used or not; on a stream that lives for months a peer would otherwise
+grow it without bound. Of namespace names it keeps room for the longest that were declared at once: they count by their
+length, in units of the longest name that may be used (`ParserLimits.name_bytes`)."""
 _RESCANNED_BYTES = 64 << 20
 """Bytes of one incomplete tag that expat may look at again because it came in crumbs (CVE-2023-52425: the cost of a
 large tag grows with the square of the number of its fragments). About a tenth of a second of work."""
@@ -166,6 +168,8 @@ class StreamParser:
         self._header_declarations: list[tuple[str | None, str]] = []
         self._header_tag = ""
         self._names: dict[str, tuple[str, str, str]] = {}
+        self._prefixes: set[str] = set()
+        self._long_uris = 0
         self._expat = self._new_expat()
 
     # --- in ------------------------------------------------------------------------------------------------------
@@ -224,12 +228,12 @@ class StreamParser:
         return parser
 
     def _feed_piece(self, data: bytes) -> None:
-        if len(self._names) > _NAMES_PER_PARSER:
+        if self._kept > _NAMES_PER_PARSER:
             # Cut behind each '>' so that the end of a first-level element is the end of what expat has been given.
             for part in _TARGET.split(data):
                 if part and not self._dead:
                     self._parse(part)
-                    if len(self._names) > _NAMES_PER_PARSER and self._depth == 1 and self._pending() == 0:
+                    if self._kept > _NAMES_PER_PARSER and self._depth == 1 and self._pending() == 0:
                         self._renew()
             return
         self._parse(data)
@@ -245,6 +249,11 @@ class StreamParser:
         if held > self._limits.stanza_bytes:
             raise _Refused("policy-violation", f"an element of more than {self._limits.stanza_bytes} bytes")
 
+    @property
+    def _kept(self) -> int:
+        """How much expat holds on to until it is freed; see `_NAMES_PER_PARSER`."""
+        return len(self._names) + len(self._prefixes) + self._long_uris
+
     def _pending(self) -> int:
         """Bytes expat holds of a token that is not complete."""
         return self._fed - max(self._expat.CurrentByteIndex, 0)
@@ -256,6 +265,8 @@ class StreamParser:
         )
         header = f"<{self._header_tag}{declarations}>".encode()
         self._names.clear()
+        self._prefixes.clear()
+        self._long_uris = 0
         self._expat = self._new_expat()
         depth, self._depth = self._depth, 0
         kept, self._header_declarations = self._header_declarations, []
@@ -315,6 +326,9 @@ class StreamParser:
             raise _Refused("policy-violation", f"more than {self._limits.namespaces} namespace declarations")
         if prefix is not None and len(prefix) > self._limits.name_bytes:
             raise _Refused("policy-violation", f"a name of more than {self._limits.name_bytes} bytes")
+        if prefix is not None:
+            self._prefixes.add(prefix)
+        self._long_uris += len(uri or "") // self._limits.name_bytes
         if self._depth == 0:
             self._header_declarations.append((prefix, uri or ""))
 

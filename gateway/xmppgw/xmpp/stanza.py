@@ -6,6 +6,7 @@ by whoever writes a reply. Looks at one stanza at a time; knows nothing of strea
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,9 +55,9 @@ class Stanza:
         """Whether a refusal has to be answered with an error: anything but errors, iq results and presence."""
         return not (self.is_error or self.kind == "presence" or self.type == "result")
 
-    def to_bytes(self) -> bytes:
-        """The stanza on the wire of a `jabber:server` stream, rewritten from the tree."""
-        return self.element.to_bytes()
+    def to_bytes(self, maximum: int = sys.maxsize) -> bytes:
+        """The stanza on the wire of a `jabber:server` stream, rewritten from the tree; see `Element.to_bytes`."""
+        return self.element.to_bytes(maximum=maximum)
 
 
 class StanzaError(Exception):

@@ -179,6 +179,11 @@ class StreamLimits:
     """Silence of ours after which an outgoing stream sends a space (RFC 6120 4.6.1)."""
 
 
+HANDED_OVER = StreamLimits()
+"""Bounds on a stanza that one daemon hands to another: both sides read it with these, whatever a stream's own are. Who
+rewrites a stanza has to look at the result, for that has more declarations and references than what was read."""
+
+
 class CertificateVerdict(Protocol):
     """What a driver answers to `VerifyCertificate`; `xmppgw.tls.verify.Verdict` is one."""
 
@@ -345,7 +350,7 @@ class Remarked:
 
 
 class Origin(StrEnum):
-    """Who ended a stream."""
+    """Who ended a stream: we, because of something that came; the peer; the connection; or nothing came in time."""
 
     LOCAL = "local"
     PEER = "peer"

@@ -35,6 +35,7 @@ def content(config: StackConfig, host: str) -> HostContent:
 [Unit]
 Description=ACME authority (pebble)
 After=network.target
+StartLimitIntervalSec=0
 
 [Service]
 # Names are looked up at once, and no nonce is refused for practice: what is tried here is the client's way to DNS.

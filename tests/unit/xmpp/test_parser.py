@@ -227,6 +227,40 @@ def test_names_of_a_peer_do_not_pile_up_in_expat():
     assert len(parser._names) < 2500
 
 
+def prefixes(number: int) -> bytes:
+    """A stanza that declares prefixes nobody has seen, and uses none."""
+    return b"<m" + b"".join(b" xmlns:p%dx%d='u'" % (number, each) for each in range(60)) + b"/>"
+
+
+def long_names(number: int) -> bytes:
+    """A stanza that declares namespaces and uses none; a long one stands at another place each time."""
+    lengths = (200_000 if each == number % 60 else 1 for each in range(60))
+    return b"<m" + b"".join(b" xmlns:p%d='%s'" % (each, b"u" * size) for each, size in enumerate(lengths)) + b"/>"
+
+
+@pytest.mark.parametrize(("declaring", "number"), [(prefixes, 1000), (long_names, 120)])
+def test_what_is_declared_and_never_used_does_not_pile_up_in_expat(declaring, number):
+    """It is in nobody's names; expat keeps it all the same until it is replaced."""
+    parser = opened()
+    tracemalloc.start()
+    try:
+        for each in range(number):
+            assert [type(event) for event in parser.feed(declaring(each))] == [ElementRead]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 3_000_000, f"{held} bytes are held between two stanzas"
+    assert [type(event) for event in parser.feed(MESSAGE)] == [ElementRead]
+
+
+def test_a_prefix_that_is_declared_again_and_again_costs_once():
+    parser = opened()
+    first = parser._expat
+    for _ in range(3000):
+        parser.feed(b"<m xmlns:p='urn:p'><p:x/></m>")
+    assert parser._expat is first
+
+
 def test_a_replaced_expat_knows_the_prefixes_and_limits_of_the_header():
     parser = opened()
     names = b"".join(b"<m><x%d/></m>" % number for number in range(2100))

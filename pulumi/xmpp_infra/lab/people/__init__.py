@@ -40,6 +40,7 @@ UNIT = f"""\
 Description=People who chat across the federation
 After=network-online.target kamailio.service
 Wants=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=/usr/bin/python3 {AGENT} serve --config %d/people.json

@@ -18,6 +18,9 @@ from .site import AHEAD, C2S_PORT, PUBLIC_CA, S2S_PORT, Partner, Site
 THROUGH_LOG = "/usr/local/sbin/through-log"
 ACCOUNTS_UNIT = "lab-accounts.service"
 _UNIT_TEXT = """\
+[Unit]
+StartLimitIntervalSec=0
+
 [Service]
 # Reads its key in /etc/ssl/lab.
 SupplementaryGroups=ssl-cert
