@@ -360,7 +360,7 @@ def test_without_a_users_table_nobody_knows(exported, world):
 
 def test_work_is_handed_over_as_a_script_or_as_a_list(exported):
     environment = exported().environment
-    entries = [{"key": "alice@corp.example", "value": "pool-target"}]
+    entries = [{"key": "alice@corp.example", "value": "pool-target", "home": "pool-legacy"}]
     script = handing_over.order(environment, kind="homing", provider="powershell", subject="0-pilot", entries=entries)
     assert script.file == "homing-0-pilot.ps1"
     assert ",@('alice@corp.example', 'pool-legacy.corp.example')" in script.content.decode()
@@ -370,7 +370,9 @@ def test_work_is_handed_over_as_a_script_or_as_a_list(exported):
 
 
 def test_an_order_keeps_the_contact_lists_first_as_the_script_does(exported, world):
-    entries = [{"key": f"{user}@corp.example", "value": "pool-target"} for user in ("alice", "o'neil")]
+    entries = [
+        {"key": f"{user}@corp.example", "value": "pool-target", "home": "pool-legacy"} for user in ("alice", "o'neil")
+    ]
 
     def order(**more):
         return handing_over.order(

@@ -8,6 +8,7 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import read
 from ansible_collections.xmppgw.migration.plugins.modules import platform_look, wave_export
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
+    handing_over,
     plan_users,
     planner,
     run_facts,
@@ -95,6 +96,148 @@ def test_who_stays_is_in_no_wave(world, reason, moves_too):
     users = {entry["key"] for wave in moves(world) for entry in wave["entries"]}
     assert ("erin@corp.example" in users) is moves_too
     assert len(users) == 5 + moves_too
+
+
+# Nobody of a branch moves
+
+
+def homed_on_the_appliance(world):
+    for table in world.homing.values():
+        table["sam@corp.example"] = "sba1"
+
+
+def homed_on_the_appliance_by_its_whole_name(world):
+    for table in world.homing.values():
+        table["sam@corp.example"] = "SBA1.corp.example"
+
+
+def homed_on_the_appliance_as_one_platform_says(world):
+    world.homing["pool-legacy"]["sam@corp.example"] = "sba1"
+    world.homing["pool-target"]["sam@corp.example"] = "pool-target"
+
+
+def marked_in_the_export(world):
+    home(world, "sam@corp.example", "pool-legacy")
+    world.users({"user": "sam@corp.example", "survivable_branch": True})
+
+
+def homed_there_in_the_export(world):
+    home(world, "sam@corp.example", "pool-legacy")
+    world.users({"user": "sam@corp.example", "pool": "sba1.corp.example"})
+
+
+def undecided(_world):
+    pass
+
+
+def with_xmpp(world):
+    world.federation["access_policies"]["survivable_branch"] = True
+
+
+def excepted(world):
+    world.federation.setdefault("users", {})["exceptions"] = [
+        {"user": "sam@corp.example", "reason": "survivable_branch"}
+    ]
+
+
+def interrupted(world):
+    world.federation.setdefault("users", {})["exceptions"] = [
+        {"user": "sam@corp.example", "reason": "interruption", "by": "Jane Doe", "minutes": 30}
+    ]
+
+
+def a_pilot(world):
+    world.federation.setdefault("users", {})["waves"] = {"pilot": ["sam@corp.example"], "size": 2}
+
+
+def in_place(world):
+    """The target platform is the one in use: nobody has to move."""
+    world.federation["legacy"]["pool"] = world.federation["target"]["pool"]
+    for table in world.homing.values():
+        table.update({user: "pool-target" for user, pool in table.items() if pool == "pool-legacy"})
+
+
+def begun(world):
+    """An earlier release had him in a wave."""
+    body = {"event": "wave_opened", "wave": "batch-all", "before": {"sba1": ["sam@corp.example"]}}
+    world.journal({**body, "number": 1, "digest": "0" * 64})
+
+
+@pytest.mark.parametrize("around", [undecided, in_place, begun])
+@pytest.mark.parametrize("decided", [undecided, with_xmpp, excepted, interrupted, a_pilot])
+@pytest.mark.parametrize(
+    "of_a_branch",
+    [
+        homed_on_the_appliance,
+        homed_on_the_appliance_by_its_whole_name,
+        homed_on_the_appliance_as_one_platform_says,
+        marked_in_the_export,
+        homed_there_in_the_export,
+    ],
+)
+def test_nobody_of_a_branch_is_in_any_wave_whichever_way_it_was_decided(world, of_a_branch, decided, around):
+    world.federation["legacy"]["survivable_branch_pools"] = ["sba1.corp.example"]
+    for arrange in (of_a_branch, decided, around):
+        arrange(world)
+    picture = world.picture()
+    found = [wave for wave, _homes in plan_users.waves_with_homes(picture)]
+    assert not [wave for wave in found if "sam@corp.example" in wave.users]
+    moving = {entry["key"] for wave in plan_users.to_move(picture) for entry in wave["entries"]}
+    assert moving == (set() if around is in_place else set(world.homing["pool-legacy"]) - {"sam@corp.example"})
+    assert "sam@corp.example" not in guards.situation_of(picture, 4).users.legacy
+    assert guards.situation_of(picture, 3).users.strays == {}
+
+
+def pools_named(world, legacy, target, appliance):
+    """Let the two pools, and an appliance, have these names; everybody is at home on the legacy pool."""
+    text = json.dumps(world.document)
+    for name, other in (("pool-legacy.corp.example", legacy), ("pool-target.corp.example", target)):
+        text = text.replace(name, other)
+    world.document = json.loads(text)
+    world.federation = world.document["federation"]
+    world.federation["legacy"]["survivable_branch_pools"] = [appliance]
+
+
+def test_an_appliance_that_shares_its_first_label_with_a_pool_of_ours_makes_nobody_a_branch_user(world):
+    pools_named(world, "pool02.corp.example", "pool01.corp.example", "pool01.branch.example")
+    environment = world.environment()
+    assert (environment.homes["target"], environment.branches) == ("pool01", {"pool01.branch.example"})
+
+
+def test_where_our_two_pools_share_a_first_label_an_appliance_is_known_by_its_whole_name_only(world):
+    pools_named(world, "pool01.corp.example", "pool01.new.example", "sba1.branch.example")
+    assert world.environment().branches == {"sba1.branch.example"}
+
+
+def test_where_exports_tell_an_appliance_is_known_by_its_whole_name_only(world):
+    pools_named(world, "pool-legacy.corp.example", "pool-target.corp.example", "sba1.branch.example")
+    environment = world.environment()
+    assert environment.branches == {"sba1.branch.example", "sba1"}
+    alone = world.environment()
+    alone.groups["platforms"] = []
+    assert alone.branches == {"sba1.branch.example"}
+
+
+def test_the_script_of_a_wave_takes_each_user_from_its_own_home(world):
+    home(world, "carol@corp.example", "pool-elsewhere")
+    (wave,) = moves(world)
+    environment = world.environment()
+    content = {
+        provider: handing_over.order(
+            environment, kind="homing", provider=provider, subject=wave["wave"], entries=wave["entries"]
+        ).content.decode()
+        for provider in ("powershell", "manual")
+    }
+    assert "@('carol@corp.example', 'pool-elsewhere')" in content["powershell"]
+    assert "@('alice@corp.example', 'pool-legacy.corp.example')" in content["powershell"]
+    environment.groups["platforms"] = []
+    kept = handing_over.order(
+        environment, kind="homing", provider="manual", subject=wave["wave"], entries=wave["entries"]
+    )
+    first, second, *_rest = kept.content.decode().splitlines()
+    assert first.startswith("foreach ($user in @('carol@corp.example')) { Export-CsUserData -PoolFqdn 'pool-elsewhere'")
+    assert "-PoolFqdn 'pool-legacy.corp.example'" in second
+    assert "the order's first 2 lines" in kept.lines[0]
 
 
 def opened(wave, **more):

@@ -30,7 +30,7 @@ class Directory:
     """Those of them in a SIP domain that the legacy gateway owns."""
     by_name: dict = field(default_factory=dict)
     """First half to address; only in the lab, whose platforms know users so."""
-    survivable: list = field(default_factory=list)
+    survivable: set = field(default_factory=set)
     """Users of Survivable Branch Appliances."""
     blank_names: list = field(default_factory=list)
     """Users with a name that begins or ends with a blank."""
@@ -54,7 +54,7 @@ def read_directory(federation, folder):
             if federation.homing.provider == "lab":
                 found.by_name[user.user.partition("@")[0]] = user.user
             if user.survivable_branch or user.pool.lower() in sba_pools:
-                found.survivable.append(user.user)
+                found.survivable.add(user.user)
             if user.blank_name:
                 found.blank_names.append(user.user)
             if effective(policies, user, user.user).allowed:

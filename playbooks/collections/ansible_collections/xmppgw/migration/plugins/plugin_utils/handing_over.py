@@ -48,16 +48,18 @@ def _keep_contacts(environment, entries):
         line = f"First keep the contact lists of these users with the tools of {product.name}: it has no cmdlet for it"
         return (line,), (line,)
     try:
-        users = ", ".join(literal(environment.address_of(entry["key"])) for entry in entries)
-        line = (
-            f"foreach ($user in @({users})) {{ Export-CsUserData -PoolFqdn {literal(legacy.pool)} "
+        by_pool = {}
+        for entry in entries:
+            by_pool.setdefault(_home(environment, entry), []).append(literal(environment.address_of(entry["key"])))
+        lines = [
+            f"foreach ($user in @({', '.join(users)})) {{ Export-CsUserData -PoolFqdn {literal(pool)} "
             f"-FileName (($user -replace '[^A-Za-z0-9.@_-]', '_') + '.zip') -UserFilter $user }}"
-        )
+            for pool, users in sorted(by_pool.items())
+        ]
     except QuotingProblem as problem:
         raise PictureError("migration-handover", f"the order: {problem}") from problem
-    return (line,), (
-        f"First keep their contact lists: run the order's first line in the {PRODUCTS[legacy.product].shell}",
-    )
+    which = "line" if len(lines) == 1 else f"{len(lines)} lines"
+    return tuple(lines), (f"First keep their contact lists: run the order's first {which} in the {product.shell}",)
 
 
 def _sentence(environment, kind, entry):
@@ -104,12 +106,19 @@ def _proof(environment, kind, partner, *, back):
 
 
 def _moves(environment, entries, *, back):
-    legacy = environment.federation.legacy.pool
-    # On the way back an entry's value is where the user goes; forth it is the target, and everybody comes from legacy.
+    # On the way back an entry's value is where the user goes; forth it is the target, and each comes from its own home.
     return [
-        Move(environment.address_of(entry["key"]), _fqdn(environment, entry["value"]) if back else legacy)
+        Move(
+            environment.address_of(entry["key"]),
+            _fqdn(environment, entry["value"]) if back else _home(environment, entry),
+        )
         for entry in entries
     ]
+
+
+def _home(environment, entry):
+    """Return the FQDN of the pool from which a user of a wave moves."""
+    return _fqdn(environment, entry["home"])
 
 
 def answered(environment, looks):

@@ -28,7 +28,6 @@ def to_move(picture):
     target = picture.environment.homes["target"]
     settings = picture.environment.federation.users.waves
     everything = waves_with_homes(picture)
-    unfinished = picture.history.waves_open
     found = [
         {
             "wave": wave.name,
@@ -37,9 +36,7 @@ def to_move(picture):
             "digest": wave.digest(target),
             "before": by_home(homes),
             "entries": [
-                {"key": user, "value": target}
-                for user in wave.users
-                if user in homes or (wave.name in unfinished and user in picture.history.waves[wave.name])
+                {"key": user, "value": target, "home": home} for user, home in _asked_for(picture, wave, homes)
             ],
             "maximum_failed": settings.health.maximum_failed,
             "timeout_seconds": settings.health.timeout_seconds,
@@ -70,6 +67,15 @@ def to_move_back(picture):
     ]
 
 
+def _asked_for(picture, wave, homes):
+    """Yield (user, home before) of those of a wave who are still to move, or whom an earlier run began to move and did
+    not see there."""
+    begun = picture.history.waves[wave.name] if wave.name in picture.history.waves_open else {}
+    for user in wave.users:
+        if user in homes or user in begun:
+            yield user, homes.get(user) or begun[user]
+
+
 def chosen(picture):
     """Return [(wave, {user: home now})] for the waves with somebody to move or to be verified."""
     return [
@@ -83,6 +89,8 @@ def chosen(picture):
 def waves_with_homes(picture):
     """Return [(wave, {user: home now, of those still to move})] for all waves of this migration.
 
+    Nobody of a Survivable Branch Appliance is in any, whatever was decided about XMPP for them.
+
     A wave consists of those to move and those whom earlier runs of this migration moved: so it stays the same wave,
     with the same digest, however often a run was killed inside it.
     """
@@ -90,8 +98,13 @@ def waves_with_homes(picture):
     homes = unmoved(
         picture.platforms.tables("homing"), environment.homes.get("legacy", ""), environment.homes["target"]
     )
-    homes = {user: home for user, home in homes.items() if not environment.stays(user)}
-    everybody = {*homes, *(user for users in picture.history.waves.values() for user in users)}
+    branch = picture.platforms.on_branches()
+    homes = {user: home for user, home in homes.items() if user not in branch and not environment.stays(user)}
+    begun = {user for users in picture.history.waves.values() for user in users if user not in branch}
+    everybody = {
+        *homes,
+        *(user for user in begun if environment.address_of(user) not in environment.directory.survivable),
+    }
     first = pilots(environment.federation)
     pilot = {user for user in everybody if environment.address_of(user) in first}
     waves = waves_of(everybody, pilot, environment.federation.users.waves.size)

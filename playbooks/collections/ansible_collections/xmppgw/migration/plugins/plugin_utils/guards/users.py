@@ -40,16 +40,15 @@ def read(picture):
     environment, federation, homes = picture.environment, picture.environment.federation, picture.environment.homes
     tables = picture.platforms.tables("homing")
     directory, decided = environment.directory, federation.access_policies.survivable_branch
-    branch_pools = federation.legacy.survivable_branch_pools if federation.legacy else ()
-    branches = {name for pool in branch_pools for name in (pool, pool.partition(".")[0])}
+    branches = picture.platforms.on_branches()
     homed = sorted({(user, home) for table in tables.values() for user, home in table.items()})
     moving = [(user, home) for user, home in homed if not environment.stays(user)]
     # Where the target platform is the one in use nobody has to move, and nobody is left behind.
     leaving = picture.platforms.users_at(homes["legacy"]) if environment.users_change_pools else []
-    on_branches = [environment.address_of(user) for user, home in homed if home in branches]
+    on_branches = [environment.address_of(user) for user in branches]
     return Users(
-        legacy=[user for user in leaving if not environment.stays(user)],
-        strays={user: home for user, home in moving if home not in {*homes.values(), *branches}},
+        legacy=[user for user in leaving if user not in branches and not environment.stays(user)],
+        strays={user: home for user, home in moving if home not in homes.values() and user not in branches},
         homed=len(homed),
         xmpp=directory.xmpp > 0 if directory.known else directory.global_open,
         blank_names=sorted(
