@@ -32,7 +32,7 @@ class Directory:
     """First half to address; only in the lab, whose platforms know users so."""
     survivable: set = field(default_factory=set)
     """Users of Survivable Branch Appliances."""
-    blank_names: list = field(default_factory=list)
+    blank_names: set = field(default_factory=set)
     """Users with a name that begins or ends with a blank."""
 
     def may_use_xmpp(self, user):
@@ -56,7 +56,7 @@ def read_directory(federation, folder):
             if user.survivable_branch or user.pool.lower() in sba_pools:
                 found.survivable.add(user.user)
             if user.blank_name:
-                found.blank_names.append(user.user)
+                found.blank_names.add(user.user)
             if effective(policies, user, user.user).allowed:
                 found.xmpp += 1
                 if user.user.rpartition("@")[2] in legacy:
