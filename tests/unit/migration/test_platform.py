@@ -425,12 +425,12 @@ def test_what_is_not_done_is_known_from_looks_or_from_exports(exported, world):
     picture = exported()
     entries = [{"key": user, "value": "pool-target"} for user in ("alice@corp.example", "carol@corp.example")]
     assert handing_over.answered(picture.environment, []) is None
-    assert newest_word.elsewhere(picture.environment, picture.history, "homing", entries) == ["alice@corp.example"]
+    assert newest_word.elsewhere(picture.environment, picture.history, "homing", entries)[0] == ["alice@corp.example"]
     looks = [{"elsewhere": ["bob"], "problem": ""}, {"skipped": True}, {"elsewhere": [], "problem": "away"}]
     answered = handing_over.answered(world.environment(), looks)
-    assert handing_over.open_entries(answered) == (["bob"], ["away"])
+    assert handing_over.open_entries(answered, "homing") == (["bob"], ["away"])
     route = [{"key": "partner1.example", "value": "legacy"}, {"key": "partner2.example", "value": "target"}]
-    assert newest_word.elsewhere(picture.environment, picture.history, "route", route) == ["partner2.example"]
+    assert newest_word.elsewhere(picture.environment, picture.history, "route", route) == (["partner2.example"], [])
 
 
 # What the policies mean

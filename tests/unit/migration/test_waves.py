@@ -1,6 +1,7 @@
 """Waves of users: the pilot first, batches that one user more does not disturb, gates between them, the way back."""
 
 import json
+import os
 
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils import tables
@@ -9,13 +10,17 @@ from ansible_collections.xmppgw.migration.plugins.modules import platform_look, 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
     handing_over,
+    plan_notices,
     plan_users,
     planner,
     run_facts,
+    standing,
+    standing_text,
     wave_health,
     waves,
     whole_plan,
 )
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.migration.modules import run_module
@@ -348,6 +353,7 @@ UP = {"answer": {"ok": True, "sip": {"state": "up"}, "queues": {"partner1.exampl
 def test_a_gate_opens_when_everybody_is_at_home_and_the_platform_answers():
     assert wave_health.judge(ENTRIES, [{"elsewhere": [], "problem": ""}], [UP], maximum_waiting=2) == {
         "failed": [],
+        "left": [],
         "waiting": 2,
         "problems": [],
     }
@@ -372,6 +378,150 @@ def test_as_many_may_fail_as_the_document_allows():
     seen = [{"elsewhere": ["alice"]}, {"elsewhere": ["alice", "bob"]}]
     assert wave_health.judge(ENTRIES, seen, [], maximum_failed=2)["problems"] == []
     assert len(wave_health.judge(ENTRIES, seen, [], maximum_failed=1)["problems"]) == 1
+
+
+def looked(**rows):
+    """What platform_look says of ENTRIES where the platform has these rows."""
+    elsewhere = [entry["key"] for entry in ENTRIES if rows.get(entry["key"]) != entry["value"]]
+    return {"rows": {key: {"homing": home} for key, home in rows.items()}, "elsewhere": elsewhere, "problem": ""}
+
+
+HERE, THERE = {"alice": "pool-target"}, {"alice": "pool-target", "bob": "pool-legacy"}
+
+
+@pytest.mark.parametrize(
+    ("platforms", "failed", "left"),
+    [
+        ([looked(**HERE), looked(**HERE)], [], ["bob"]),
+        ([looked(**HERE), looked(**THERE)], ["bob"], []),
+        ([looked(), looked()], ["alice", "bob"], []),
+        ([looked(**HERE), {"rows": {}, "elsewhere": ["alice", "bob"], "problem": "refused"}], ["alice", "bob"], []),
+        ([{"elsewhere": [], "left": ["bob"], "problem": ""}], [], ["bob"]),
+    ],
+)
+def test_who_left_every_platform_is_named_and_keeps_no_gate_closed(platforms, failed, left):
+    verdict = wave_health.judge(ENTRIES, platforms, [])
+    assert (verdict["failed"], verdict["left"]) == (failed, left)
+    assert handing_over.open_entries(platforms, "homing")[0] == failed
+    assert handing_over.open_entries(platforms, "route")[0] == sorted({k for p in platforms for k in p["elsewhere"]})
+
+
+# Somebody leaves
+
+
+ASKED = 1_790_000_000.0
+"""When the only wave began."""
+
+
+@pytest.fixture
+def leaving(world):
+    """A wave with all six was begun; `known` says who is still on the platform, in its tables or an export."""
+
+    def make(source, known, age, *, homes="pool-target.corp.example", ended=()):
+        everybody = sorted(world.homing["pool-legacy"])
+        world.journal(
+            {
+                "event": "wave_opened",
+                "wave": "batch-all",
+                "number": 1,
+                "digest": "0" * 64,
+                "before": {"pool-legacy": everybody},
+                "at": ASKED,
+            },
+            *ended,
+        )
+        if source == "export":
+            world.homing.clear()
+            world.users(*({"user": f"{user}@corp.example", "pool": homes} for user in sorted(known)))
+            os.utime(world.folder / "users.table", (ASKED + age, ASKED + age))
+        else:
+            for table in world.homing.values():
+                table.clear()
+                table.update({f"{user}@corp.example": homes.partition(".")[0] for user in known})
+        environment = world.environment()
+        if source == "export":
+            environment.groups["platforms"] = []
+        return Picture(environment, world.seen(environment), world.now)
+
+    return make
+
+
+WHO = ("alice", "bob", "carol", "dave", "erin", "frank")
+
+
+def keys_of(waves_found):
+    return sorted(entry["key"].partition("@")[0] for wave in waves_found for entry in wave["entries"])
+
+
+@pytest.mark.parametrize(
+    ("source", "known", "age", "left"),
+    [
+        ("tables", WHO[1:], 0, ["alice"]),
+        ("export", WHO[1:], 1, ["alice"]),
+        ("export", WHO[1:], -1, []),  # of before the order
+        ("export", (), 1, []),  # empty
+        ("export", ("zoe",), 1, []),  # of somewhere else
+        ("tables", (), 0, []),
+        ("export", WHO[-1:], 1, list(WHO[:-1])),
+    ],
+)
+def test_who_left_after_the_order_is_named_and_holds_up_nobody(leaving, source, known, age, left):
+    picture = leaving(source, known, age)
+    (wave,), (back,) = plan_users.to_move(picture), plan_users.to_move_back(picture)
+    assert wave["left"] == back["left"] == plan_users.left_now(picture) == [f"{user}@corp.example" for user in left]
+    assert keys_of([back]) == sorted({*WHO} - {*left})
+    assert keys_of([wave]) == sorted({*WHO} - {*left})
+    notices = plan_notices.notices(whole_plan.plan_of(picture), picture, [], [], [])
+    assert [line for line in notices if line.startswith("LEFT")] == [plan_notices.left_words(wave["left"])] * bool(left)
+
+
+def test_a_wave_that_everybody_left_ends_if_the_document_says_so_by_name(world, leaving):
+    world.federation["users"] = {"exceptions": [{"user": f"{user}@corp.example", "reason": "disabled"} for user in WHO]}
+    picture = leaving("export", ("zoe",), 1)
+    (wave,) = plan_users.to_move(picture)
+    assert (wave["entries"], len(wave["left"])) == ([], 6)
+    assert plan_users.to_move_back(picture)[0]["entries"] == []
+
+
+def test_the_only_user_of_a_wave_may_leave_where_the_export_has_others_on_our_pools(world, leaving):
+    for table in world.homing.values():
+        table.clear()
+        table["alice@corp.example"] = "pool-legacy"
+    picture = leaving("export", ("zoe",), 1)
+    assert plan_users.left_now(picture) == ["alice@corp.example"]
+
+
+def test_whom_the_platform_itself_did_not_know_is_not_waited_for_by_what_an_older_export_says(leaving):
+    ended = {
+        "event": "wave_done",
+        "wave": "batch-all",
+        "users": [f"{user}@corp.example" for user in WHO],
+        "failed": [],
+        "left": ["alice@corp.example"],
+        "pool": "pool-target",
+        "at": ASKED + 10,
+    }
+    picture = leaving("export", WHO, -1, homes="pool-legacy.corp.example", ended=[ended])
+    assert picture.platforms.users_at("pool-legacy") == []
+    assert "alice@corp.example" not in picture.platforms.tables("homing")["export"]
+    assert plan_users.to_move(picture) == []
+    assert keys_of(plan_users.to_move_back(picture)) == list(WHO[1:])
+    assert guards.situation_of(picture, 4).users.legacy == []
+
+
+def test_who_came_back_counts_again(leaving):
+    ended = {"event": "wave_done", "wave": "batch-all", "left": ["alice@corp.example"], "at": ASKED + 10}
+    picture = leaving("export", WHO, 20, homes="pool-legacy.corp.example", ended=[ended])
+    assert "alice@corp.example" in picture.platforms.users_at("pool-legacy")
+    assert "alice" in keys_of(plan_users.to_move(picture))
+
+
+def test_status_names_who_left(leaving):
+    ended = {"event": "wave_done", "wave": "batch-all", "left": ["alice@corp.example"], "at": ASKED + 10}
+    picture = leaving("export", WHO[1:], 20, ended=[ended])
+    told = standing.describe(picture.environment, picture.seen, picture.now, {})
+    assert told["waves"] == [{"name": "batch-all", "users": 6, "state": "done", "left": ["alice@corp.example"]}]
+    assert "; left the platform: alice@corp.example" in "\n".join(standing_text.lines(told))
 
 
 # On the hosts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import wave_health
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
 from xmppgw.runbook.products import PRODUCTS
@@ -41,7 +42,7 @@ def _keep_contacts(environment, entries):
     Nothing where the inventory has platforms to ask: the role keeps what those hold.
     """
     legacy = environment.federation.legacy
-    if environment.platforms or legacy is None:
+    if environment.platforms or legacy is None or not entries:
         return (), ()
     product = PRODUCTS[legacy.product]
     if not product.user_data:
@@ -127,7 +128,9 @@ def answered(environment, looks):
     return results if results or environment.platforms else None
 
 
-def open_entries(results):
-    """Return (keys that are not as they should be, problems) from what platforms answered."""
+def open_entries(results, kind):
+    """Return (keys that are not as they should be, problems) from what platforms answered; a user who left is not
+    open."""
     problems = sorted({result["problem"] for result in results if result.get("problem")})
-    return sorted({key for result in results for key in result.get("elsewhere") or []}), problems
+    gone = wave_health.left(results) if kind == "homing" else ()
+    return sorted({key for result in results for key in result.get("elsewhere") or []} - {*gone}), problems

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import newest_word, planner
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.waves import PILOT, waves_of
 
 
@@ -23,7 +23,7 @@ def to_move(picture):
     """Return the waves as the role `homing` takes them.
 
     A wave that an earlier run began and did not see healthy is among them even if all its users have moved by now: it
-    is verified before the next one begins.
+    is verified before the next one begins. Who left the platform since then is named and neither moved nor waited for.
     """
     target = picture.environment.homes["target"]
     settings = picture.environment.federation.users.waves
@@ -38,6 +38,7 @@ def to_move(picture):
             "entries": [
                 {"key": user, "value": target, "home": home} for user, home in _asked_for(picture, wave, homes)
             ],
+            "left": sorted(left(picture).intersection(_begun(picture, wave))),
             "maximum_failed": settings.health.maximum_failed,
             "timeout_seconds": settings.health.timeout_seconds,
             "pause_seconds": settings.pause_seconds,
@@ -53,13 +54,16 @@ def to_move_back(picture):
     """Return the waves that were begun, the last one first, as the role `homing` takes them to move back."""
     legacy = picture.environment.homes.get("legacy")
     health = picture.environment.federation.users.waves.health
-    waves = list(picture.history.waves.items())
+    waves, gone = list(picture.history.waves.items()), left(picture)
     return [
         {
             "wave": name,
             "number": number,
             "of": len(waves),
-            "entries": [{"key": user, "value": home or legacy} for user, home in sorted(homes.items())],
+            "entries": [
+                {"key": user, "value": home or legacy} for user, home in sorted(homes.items()) if user not in gone
+            ],
+            "left": sorted(gone.intersection(homes)),
             "maximum_failed": health.maximum_failed,
             "timeout_seconds": health.timeout_seconds,
         }
@@ -70,10 +74,35 @@ def to_move_back(picture):
 def _asked_for(picture, wave, homes):
     """Yield (user, home before) of those of a wave who are still to move, or whom an earlier run began to move and did
     not see there."""
-    begun = picture.history.waves[wave.name] if wave.name in picture.history.waves_open else {}
+    begun, gone = _begun(picture, wave), left(picture)
     for user in wave.users:
-        if user in homes or user in begun:
+        if user in homes or (user in begun and user not in gone):
             yield user, homes.get(user) or begun[user]
+
+
+def _begun(picture, wave):
+    """Return {user: home before} of a wave that an earlier run began and did not see healthy; empty for another."""
+    return picture.history.waves[wave.name] if wave.name in picture.history.waves_open else {}
+
+
+@lru_cache(maxsize=1)
+def left(picture):
+    """Return the users of waves that were begun whom the platform does not know any more: deleted, disabled for SIP, or
+    with another address."""
+    environment, history = picture.environment, picture.history
+    begun = {user for users in history.waves.values() for user in users}
+    if not begun:
+        return frozenset()
+    if not environment.platforms:
+        return frozenset(newest_word.left(environment, history, begun))
+    known = {user: home for table in picture.platforms.tables("homing").values() for user, home in table.items()}
+    return frozenset(newest_word.absent(environment, known, begun))
+
+
+def left_now(picture):
+    """Return those of them for whom an open wave would wait, sorted."""
+    waiting = {user for wave in picture.history.waves_open for user in picture.history.waves[wave]}
+    return sorted(left(picture) & waiting)
 
 
 def chosen(picture):
