@@ -24,7 +24,7 @@ class Population:
 
     total: int
     to_move: int
-    """on the legacy pool, in a domain of ours, and not excepted"""
+    """on the legacy pool, in a domain of ours, not excepted, and of no Survivable Branch Appliance"""
     on_target_pool: int
     with_xmpp: int
     """allowed to use XMPP by their effective policy"""
@@ -88,7 +88,11 @@ def count_users(export: Path, document: Document) -> Population:
 
     return Population(
         total=sum(numbers.values()),
-        to_move=count(lambda u: u.pool.lower() == legacy_pool and u.domain in own_domains and not u.excepted),
+        to_move=count(
+            lambda u: (
+                u.pool.lower() == legacy_pool and u.domain in own_domains and not u.excepted and not u.survivable_branch
+            )
+        ),
         on_target_pool=count(lambda u: u.pool.lower() == federation.target.pool),
         with_xmpp=count(lambda u: effective(policies, one_of[u], one_of[u].user).allowed),
         in_cloud=count(lambda u: u.hosting == "cloud"),

@@ -213,6 +213,11 @@ class TestUsers:
         assert users["waves"]["at_least"] == 2
         assert [one["reason"] for one in users["exceptions"]] == ["cloud"]
 
+    def test_who_is_of_a_branch_does_not_move(self, tmp_path: Path, capsys: Capture) -> None:
+        marked = [{**user, "survivable_branch": True} for user in USERS]
+        assert self.plan(tmp_path, json.dumps({"schema": 1, "users": marked}), "json") == 0
+        assert json.loads(capsys.readouterr().out)["users"]["counts"]["to_move"] == 0
+
     def test_for_people(self, tmp_path: Path, capsys: Capture) -> None:
         assert self.plan(tmp_path, json.dumps({"schema": 1, "users": USERS}), "text") == 0
         printed = capsys.readouterr().out

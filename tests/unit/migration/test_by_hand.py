@@ -508,6 +508,47 @@ def test_a_wave_that_the_management_host_moved_is_done_though_the_table_of_users
     assert [body["event"] for body in site.journal][-2:] == ["wave_return_asked", "wave_undone"]
 
 
+def test_somebody_who_left_holds_up_neither_a_wave_nor_its_way_back(site, front_end):
+    """The table of users is old and has him still; the platform, asked, does not."""
+    site.rows("platform", **users_on("pool-legacy.corp.example", "alice"), **users_on("gone", "bob"))
+    site.rows("done", **users_on("pool-target.corp.example", "alice"))
+    done = move(site, front_end)
+    assert done.returncode == 0, said(done)
+    assert "not on the platform any more: bob@corp.example" in said(done)
+    ended = site.journal[-1]
+    assert (ended["event"], ended["failed"], ended["left"]) == ("wave_done", [], ["bob@corp.example"])
+    site.world.records = extend([], [{"time": "t", **body} for body in site.journal])
+    site.rows("undone", **users_on("pool-legacy.corp.example", "alice"))
+    back = move(site, front_end, "back")
+    assert back.returncode == 0, said(back)
+    assert site.platform["alice@corp.example"] == "pool-legacy.corp.example"
+
+
+def test_a_platform_that_shows_nobody_at_all_stops_the_wave(site, front_end):
+    site.rows("platform", **users_on("gone", "alice", "bob"))
+    done = move(site, front_end)
+    assert done.returncode not in {0, AWAITED}, said(done)
+    assert "-Show found none of its users" in said(done)
+    assert not [line for line in site.asked if "-Apply" in line]
+
+
+def test_by_hand_somebody_who_left_is_told_by_a_newer_table_and_an_empty_one_tells_nothing(lone, front_end):
+    lone.world.federation["homing"] = {"provider": "manual"}
+    os.utime(lone.folder / "users.table", (1, 1))
+    assert move(lone, front_end).returncode == AWAITED
+    lone.world.records = extend([], [{"time": "t", **body} for body in lone.journal])
+    lone.world.users({"user": "zoe@corp.example", "pool": "pool.elsewhere.example"})
+    lone.world.federation["users"]["exceptions"] = [{"user": "zoe@corp.example", "reason": "cloud"}]
+    stopped = move(lone, front_end)
+    assert stopped.returncode == AWAITED, said(stopped)
+    assert "not done yet: alice@corp.example, bob@corp.example" in said(stopped)
+    lone.world.users({"user": "alice@corp.example", "pool": "pool-target.corp.example"})
+    done = move(lone, front_end)
+    assert done.returncode == 0, said(done)
+    assert "moving 1 users; not on the platform any more: bob@corp.example" in said(done)
+    assert read_history(lone.journal).homes_left.keys() == {"bob@corp.example"}
+
+
 def test_a_wave_by_hand_waits_for_a_newer_table_and_so_does_its_way_back(lone, front_end):
     lone.world.federation["homing"] = {"provider": "manual"}
     table = lone.folder / "users.table"

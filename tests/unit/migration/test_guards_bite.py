@@ -89,6 +89,46 @@ def blank_in_table(world):
         table["zoe @corp.example "] = "pool-legacy"
 
 
+def blank_who_moved(world):
+    blank_in_export(world)
+    for table in world.homing.values():
+        table["alice@corp.example"] = "pool-target"
+
+
+def blank_of_a_branch(world):
+    world.users({"user": "alice@corp.example", "blank_name": True, "survivable_branch": True})
+    world.federation["access_policies"]["survivable_branch"] = True
+
+
+def blank_where_nobody_moves(world):
+    """The target platform is the one in use."""
+    blank_in_export(world)
+    world.federation["legacy"]["pool"] = world.federation["target"]["pool"]
+    for table in world.homing.values():
+        table.update(dict.fromkeys([*table, "zoe @corp.example "], "pool-target"))
+
+
+def blank_of_nobody_here(world):
+    """The export names somebody whom no platform homes."""
+    world.users({"user": "alice@corp.example"}, {"user": "zoe@corp.example", "blank_name": True})
+
+
+@pytest.mark.parametrize(
+    "arrange", [blank_who_moved, blank_of_a_branch, blank_where_nobody_moves, blank_of_nobody_here]
+)
+def test_a_blank_name_stops_nothing_where_its_user_does_not_move(world, arrange):
+    arrange(world)
+    assert "migration-blank-name" not in found(world)
+    assert guards.situation_of(world.picture(), 3).users.blank_names == []
+
+
+def test_a_blank_name_stops_the_run_that_would_move_its_user(world):
+    blank_in_export(world)
+    world.federation["users"]["waves"] = {"pilot": ["bob@corp.example"], "size": 2}
+    read = {pilot: guards.situation_of(world.picture(pilot_only=pilot), 3).users.blank_names for pilot in (False, True)}
+    assert read == {False: ["alice@corp.example"], True: []}
+
+
 def closed_policy(world):
     world.federation["access_policies"] = {"global": {"enable_federation_access": True}}
 

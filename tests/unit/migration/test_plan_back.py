@@ -61,11 +61,12 @@ def test_a_route_and_the_users_go_back_to_where_the_journal_says(world):
     facts["to_return"] = [{"domain": partner, "route_before": "legacy"}]
     undoing = run_facts.undo_facts(picture)
     key = next(iter(picture.platforms.tables("homing")[host]))
-    undoing["waves_back"] = [{"wave": "0-pilot", "entries": [{"key": key, "value": "elsewhere"}]}]
+    undoing["waves_back"] = [{"wave": "0-pilot", "entries": [{"key": key, "value": "elsewhere"}], "left": ["zoe"]}]
     steps = plan_back.planned(picture, EVERY_STEP, facts, undoing)
     [route] = [item for item in steps[6] if item["kind"] == "route"]
     assert (route["subject"], route["before"], route["after"]) == (partner, "target", "legacy")
     assert steps[3][0]["after"] == {"back": [key]}
+    assert steps[3][0]["what"].endswith("where they were; not on the platform any more: zoe")
 
 
 def test_a_route_that_went_before_dns_goes_back_once(world):

@@ -360,7 +360,7 @@ def test_without_a_users_table_nobody_knows(exported, world):
 
 def test_work_is_handed_over_as_a_script_or_as_a_list(exported):
     environment = exported().environment
-    entries = [{"key": "alice@corp.example", "value": "pool-target"}]
+    entries = [{"key": "alice@corp.example", "value": "pool-target", "home": "pool-legacy"}]
     script = handing_over.order(environment, kind="homing", provider="powershell", subject="0-pilot", entries=entries)
     assert script.file == "homing-0-pilot.ps1"
     assert ",@('alice@corp.example', 'pool-legacy.corp.example')" in script.content.decode()
@@ -370,7 +370,9 @@ def test_work_is_handed_over_as_a_script_or_as_a_list(exported):
 
 
 def test_an_order_keeps_the_contact_lists_first_as_the_script_does(exported, world):
-    entries = [{"key": f"{user}@corp.example", "value": "pool-target"} for user in ("alice", "o'neil")]
+    entries = [
+        {"key": f"{user}@corp.example", "value": "pool-target", "home": "pool-legacy"} for user in ("alice", "o'neil")
+    ]
 
     def order(**more):
         return handing_over.order(
@@ -423,12 +425,12 @@ def test_what_is_not_done_is_known_from_looks_or_from_exports(exported, world):
     picture = exported()
     entries = [{"key": user, "value": "pool-target"} for user in ("alice@corp.example", "carol@corp.example")]
     assert handing_over.answered(picture.environment, []) is None
-    assert newest_word.elsewhere(picture.environment, picture.history, "homing", entries) == ["alice@corp.example"]
+    assert newest_word.elsewhere(picture.environment, picture.history, "homing", entries)[0] == ["alice@corp.example"]
     looks = [{"elsewhere": ["bob"], "problem": ""}, {"skipped": True}, {"elsewhere": [], "problem": "away"}]
     answered = handing_over.answered(world.environment(), looks)
-    assert handing_over.open_entries(answered) == (["bob"], ["away"])
+    assert handing_over.open_entries(answered, "homing") == (["bob"], ["away"])
     route = [{"key": "partner1.example", "value": "legacy"}, {"key": "partner2.example", "value": "target"}]
-    assert newest_word.elsewhere(picture.environment, picture.history, "route", route) == ["partner2.example"]
+    assert newest_word.elsewhere(picture.environment, picture.history, "route", route) == (["partner2.example"], [])
 
 
 # What the policies mean

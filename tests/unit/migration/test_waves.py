@@ -1,6 +1,7 @@
 """Waves of users: the pilot first, batches that one user more does not disturb, gates between them, the way back."""
 
 import json
+import os
 
 import pytest
 from ansible_collections.xmppgw.migration.plugins.module_utils import tables
@@ -8,13 +9,18 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import read
 from ansible_collections.xmppgw.migration.plugins.modules import platform_look, wave_export
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     guards,
+    handing_over,
+    plan_notices,
     plan_users,
     planner,
     run_facts,
+    standing,
+    standing_text,
     wave_health,
     waves,
     whole_plan,
 )
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.migration.modules import run_module
@@ -95,6 +101,148 @@ def test_who_stays_is_in_no_wave(world, reason, moves_too):
     users = {entry["key"] for wave in moves(world) for entry in wave["entries"]}
     assert ("erin@corp.example" in users) is moves_too
     assert len(users) == 5 + moves_too
+
+
+# Nobody of a branch moves
+
+
+def homed_on_the_appliance(world):
+    for table in world.homing.values():
+        table["sam@corp.example"] = "sba1"
+
+
+def homed_on_the_appliance_by_its_whole_name(world):
+    for table in world.homing.values():
+        table["sam@corp.example"] = "SBA1.corp.example"
+
+
+def homed_on_the_appliance_as_one_platform_says(world):
+    world.homing["pool-legacy"]["sam@corp.example"] = "sba1"
+    world.homing["pool-target"]["sam@corp.example"] = "pool-target"
+
+
+def marked_in_the_export(world):
+    home(world, "sam@corp.example", "pool-legacy")
+    world.users({"user": "sam@corp.example", "survivable_branch": True})
+
+
+def homed_there_in_the_export(world):
+    home(world, "sam@corp.example", "pool-legacy")
+    world.users({"user": "sam@corp.example", "pool": "sba1.corp.example"})
+
+
+def undecided(_world):
+    pass
+
+
+def with_xmpp(world):
+    world.federation["access_policies"]["survivable_branch"] = True
+
+
+def excepted(world):
+    world.federation.setdefault("users", {})["exceptions"] = [
+        {"user": "sam@corp.example", "reason": "survivable_branch"}
+    ]
+
+
+def interrupted(world):
+    world.federation.setdefault("users", {})["exceptions"] = [
+        {"user": "sam@corp.example", "reason": "interruption", "by": "Jane Doe", "minutes": 30}
+    ]
+
+
+def a_pilot(world):
+    world.federation.setdefault("users", {})["waves"] = {"pilot": ["sam@corp.example"], "size": 2}
+
+
+def in_place(world):
+    """The target platform is the one in use: nobody has to move."""
+    world.federation["legacy"]["pool"] = world.federation["target"]["pool"]
+    for table in world.homing.values():
+        table.update({user: "pool-target" for user, pool in table.items() if pool == "pool-legacy"})
+
+
+def begun(world):
+    """An earlier release had him in a wave."""
+    body = {"event": "wave_opened", "wave": "batch-all", "before": {"sba1": ["sam@corp.example"]}}
+    world.journal({**body, "number": 1, "digest": "0" * 64})
+
+
+@pytest.mark.parametrize("around", [undecided, in_place, begun])
+@pytest.mark.parametrize("decided", [undecided, with_xmpp, excepted, interrupted, a_pilot])
+@pytest.mark.parametrize(
+    "of_a_branch",
+    [
+        homed_on_the_appliance,
+        homed_on_the_appliance_by_its_whole_name,
+        homed_on_the_appliance_as_one_platform_says,
+        marked_in_the_export,
+        homed_there_in_the_export,
+    ],
+)
+def test_nobody_of_a_branch_is_in_any_wave_whichever_way_it_was_decided(world, of_a_branch, decided, around):
+    world.federation["legacy"]["survivable_branch_pools"] = ["sba1.corp.example"]
+    for arrange in (of_a_branch, decided, around):
+        arrange(world)
+    picture = world.picture()
+    found = [wave for wave, _homes in plan_users.waves_with_homes(picture)]
+    assert not [wave for wave in found if "sam@corp.example" in wave.users]
+    moving = {entry["key"] for wave in plan_users.to_move(picture) for entry in wave["entries"]}
+    assert moving == (set() if around is in_place else set(world.homing["pool-legacy"]) - {"sam@corp.example"})
+    assert "sam@corp.example" not in guards.situation_of(picture, 4).users.legacy
+    assert guards.situation_of(picture, 3).users.strays == {}
+
+
+def pools_named(world, legacy, target, appliance):
+    """Let the two pools, and an appliance, have these names; everybody is at home on the legacy pool."""
+    text = json.dumps(world.document)
+    for name, other in (("pool-legacy.corp.example", legacy), ("pool-target.corp.example", target)):
+        text = text.replace(name, other)
+    world.document = json.loads(text)
+    world.federation = world.document["federation"]
+    world.federation["legacy"]["survivable_branch_pools"] = [appliance]
+
+
+def test_an_appliance_that_shares_its_first_label_with_a_pool_of_ours_makes_nobody_a_branch_user(world):
+    pools_named(world, "pool02.corp.example", "pool01.corp.example", "pool01.branch.example")
+    environment = world.environment()
+    assert (environment.homes["target"], environment.branches) == ("pool01", {"pool01.branch.example"})
+
+
+def test_where_our_two_pools_share_a_first_label_an_appliance_is_known_by_its_whole_name_only(world):
+    pools_named(world, "pool01.corp.example", "pool01.new.example", "sba1.branch.example")
+    assert world.environment().branches == {"sba1.branch.example"}
+
+
+def test_where_exports_tell_an_appliance_is_known_by_its_whole_name_only(world):
+    pools_named(world, "pool-legacy.corp.example", "pool-target.corp.example", "sba1.branch.example")
+    environment = world.environment()
+    assert environment.branches == {"sba1.branch.example", "sba1"}
+    alone = world.environment()
+    alone.groups["platforms"] = []
+    assert alone.branches == {"sba1.branch.example"}
+
+
+def test_the_script_of_a_wave_takes_each_user_from_its_own_home(world):
+    home(world, "carol@corp.example", "pool-elsewhere")
+    (wave,) = moves(world)
+    environment = world.environment()
+    content = {
+        provider: handing_over.order(
+            environment, kind="homing", provider=provider, subject=wave["wave"], entries=wave["entries"]
+        ).content.decode()
+        for provider in ("powershell", "manual")
+    }
+    assert "@('carol@corp.example', 'pool-elsewhere')" in content["powershell"]
+    assert "@('alice@corp.example', 'pool-legacy.corp.example')" in content["powershell"]
+    environment.groups["platforms"] = []
+    kept = handing_over.order(
+        environment, kind="homing", provider="manual", subject=wave["wave"], entries=wave["entries"]
+    )
+    first, second, *_rest = kept.content.decode().splitlines()
+    assert first.startswith("foreach ($user in @('carol@corp.example')) { Export-CsUserData -PoolFqdn 'pool-elsewhere'")
+    assert "-PoolFqdn 'pool-legacy.corp.example'" in second
+    assert "the order's first 2 lines" in kept.lines[0]
 
 
 def opened(wave, **more):
@@ -205,6 +353,7 @@ UP = {"answer": {"ok": True, "sip": {"state": "up"}, "queues": {"partner1.exampl
 def test_a_gate_opens_when_everybody_is_at_home_and_the_platform_answers():
     assert wave_health.judge(ENTRIES, [{"elsewhere": [], "problem": ""}], [UP], maximum_waiting=2) == {
         "failed": [],
+        "left": [],
         "waiting": 2,
         "problems": [],
     }
@@ -229,6 +378,150 @@ def test_as_many_may_fail_as_the_document_allows():
     seen = [{"elsewhere": ["alice"]}, {"elsewhere": ["alice", "bob"]}]
     assert wave_health.judge(ENTRIES, seen, [], maximum_failed=2)["problems"] == []
     assert len(wave_health.judge(ENTRIES, seen, [], maximum_failed=1)["problems"]) == 1
+
+
+def looked(**rows):
+    """What platform_look says of ENTRIES where the platform has these rows."""
+    elsewhere = [entry["key"] for entry in ENTRIES if rows.get(entry["key"]) != entry["value"]]
+    return {"rows": {key: {"homing": home} for key, home in rows.items()}, "elsewhere": elsewhere, "problem": ""}
+
+
+HERE, THERE = {"alice": "pool-target"}, {"alice": "pool-target", "bob": "pool-legacy"}
+
+
+@pytest.mark.parametrize(
+    ("platforms", "failed", "left"),
+    [
+        ([looked(**HERE), looked(**HERE)], [], ["bob"]),
+        ([looked(**HERE), looked(**THERE)], ["bob"], []),
+        ([looked(), looked()], ["alice", "bob"], []),
+        ([looked(**HERE), {"rows": {}, "elsewhere": ["alice", "bob"], "problem": "refused"}], ["alice", "bob"], []),
+        ([{"elsewhere": [], "left": ["bob"], "problem": ""}], [], ["bob"]),
+    ],
+)
+def test_who_left_every_platform_is_named_and_keeps_no_gate_closed(platforms, failed, left):
+    verdict = wave_health.judge(ENTRIES, platforms, [])
+    assert (verdict["failed"], verdict["left"]) == (failed, left)
+    assert handing_over.open_entries(platforms, "homing")[0] == failed
+    assert handing_over.open_entries(platforms, "route")[0] == sorted({k for p in platforms for k in p["elsewhere"]})
+
+
+# Somebody leaves
+
+
+ASKED = 1_790_000_000.0
+"""When the only wave began."""
+
+
+@pytest.fixture
+def leaving(world):
+    """A wave with all six was begun; `known` says who is still on the platform, in its tables or an export."""
+
+    def make(source, known, age, *, homes="pool-target.corp.example", ended=()):
+        everybody = sorted(world.homing["pool-legacy"])
+        world.journal(
+            {
+                "event": "wave_opened",
+                "wave": "batch-all",
+                "number": 1,
+                "digest": "0" * 64,
+                "before": {"pool-legacy": everybody},
+                "at": ASKED,
+            },
+            *ended,
+        )
+        if source == "export":
+            world.homing.clear()
+            world.users(*({"user": f"{user}@corp.example", "pool": homes} for user in sorted(known)))
+            os.utime(world.folder / "users.table", (ASKED + age, ASKED + age))
+        else:
+            for table in world.homing.values():
+                table.clear()
+                table.update({f"{user}@corp.example": homes.partition(".")[0] for user in known})
+        environment = world.environment()
+        if source == "export":
+            environment.groups["platforms"] = []
+        return Picture(environment, world.seen(environment), world.now)
+
+    return make
+
+
+WHO = ("alice", "bob", "carol", "dave", "erin", "frank")
+
+
+def keys_of(waves_found):
+    return sorted(entry["key"].partition("@")[0] for wave in waves_found for entry in wave["entries"])
+
+
+@pytest.mark.parametrize(
+    ("source", "known", "age", "left"),
+    [
+        ("tables", WHO[1:], 0, ["alice"]),
+        ("export", WHO[1:], 1, ["alice"]),
+        ("export", WHO[1:], -1, []),  # of before the order
+        ("export", (), 1, []),  # empty
+        ("export", ("zoe",), 1, []),  # of somewhere else
+        ("tables", (), 0, []),
+        ("export", WHO[-1:], 1, list(WHO[:-1])),
+    ],
+)
+def test_who_left_after_the_order_is_named_and_holds_up_nobody(leaving, source, known, age, left):
+    picture = leaving(source, known, age)
+    (wave,), (back,) = plan_users.to_move(picture), plan_users.to_move_back(picture)
+    assert wave["left"] == back["left"] == plan_users.left_now(picture) == [f"{user}@corp.example" for user in left]
+    assert keys_of([back]) == sorted({*WHO} - {*left})
+    assert keys_of([wave]) == sorted({*WHO} - {*left})
+    notices = plan_notices.notices(whole_plan.plan_of(picture), picture, [], [], [])
+    assert [line for line in notices if line.startswith("LEFT")] == [plan_notices.left_words(wave["left"])] * bool(left)
+
+
+def test_a_wave_that_everybody_left_ends_if_the_document_says_so_by_name(world, leaving):
+    world.federation["users"] = {"exceptions": [{"user": f"{user}@corp.example", "reason": "disabled"} for user in WHO]}
+    picture = leaving("export", ("zoe",), 1)
+    (wave,) = plan_users.to_move(picture)
+    assert (wave["entries"], len(wave["left"])) == ([], 6)
+    assert plan_users.to_move_back(picture)[0]["entries"] == []
+
+
+def test_the_only_user_of_a_wave_may_leave_where_the_export_has_others_on_our_pools(world, leaving):
+    for table in world.homing.values():
+        table.clear()
+        table["alice@corp.example"] = "pool-legacy"
+    picture = leaving("export", ("zoe",), 1)
+    assert plan_users.left_now(picture) == ["alice@corp.example"]
+
+
+def test_whom_the_platform_itself_did_not_know_is_not_waited_for_by_what_an_older_export_says(leaving):
+    ended = {
+        "event": "wave_done",
+        "wave": "batch-all",
+        "users": [f"{user}@corp.example" for user in WHO],
+        "failed": [],
+        "left": ["alice@corp.example"],
+        "pool": "pool-target",
+        "at": ASKED + 10,
+    }
+    picture = leaving("export", WHO, -1, homes="pool-legacy.corp.example", ended=[ended])
+    assert picture.platforms.users_at("pool-legacy") == []
+    assert "alice@corp.example" not in picture.platforms.tables("homing")["export"]
+    assert plan_users.to_move(picture) == []
+    assert keys_of(plan_users.to_move_back(picture)) == list(WHO[1:])
+    assert guards.situation_of(picture, 4).users.legacy == []
+
+
+def test_who_came_back_counts_again(leaving):
+    ended = {"event": "wave_done", "wave": "batch-all", "left": ["alice@corp.example"], "at": ASKED + 10}
+    picture = leaving("export", WHO, 20, homes="pool-legacy.corp.example", ended=[ended])
+    assert "alice@corp.example" in picture.platforms.users_at("pool-legacy")
+    assert "alice" in keys_of(plan_users.to_move(picture))
+
+
+def test_status_names_who_left(leaving):
+    ended = {"event": "wave_done", "wave": "batch-all", "left": ["alice@corp.example"], "at": ASKED + 10}
+    picture = leaving("export", WHO[1:], 20, ended=[ended])
+    told = standing.describe(picture.environment, picture.seen, picture.now, {})
+    assert told["waves"] == [{"name": "batch-all", "users": 6, "state": "done", "left": ["alice@corp.example"]}]
+    assert "; left the platform: alice@corp.example" in "\n".join(standing_text.lines(told))
 
 
 # On the hosts

@@ -124,6 +124,18 @@ def test_every_script_of_every_product_is_read_as_meant_and_calls_what_is_docume
         assert "-Force" not in re.sub(r"(Remove|New)-Cs[^\r\n]*", "", code).replace("-addstore", ""), name
 
 
+def test_a_user_who_is_gone_ends_no_script_of_a_wave(document):
+    script = wave_script(document(changed()), "x", "batch-0", [Move("bob@corp.example", "pool.corp.example")]).decode()
+    looked_up = [line for line in script.splitlines() if "Get-CsUser" in line]
+    assert looked_up
+    assert all("-ErrorAction SilentlyContinue" in line for line in looked_up)
+    assert "$pool = 'gone'" in script
+    skipped = next(line for line in script.splitlines() if "'gone      '" in line)
+    assert "continue }" in skipped
+    assert script.index(skipped) < script.index("Set-Once ('move '")
+    assert "throw ('none of these" in script or "throw 'none of these" in script, "all gone is a wrong shell"
+
+
 def test_the_products_are_those_of_the_document():
     assert set(PRODUCTS) == set(Product)
 

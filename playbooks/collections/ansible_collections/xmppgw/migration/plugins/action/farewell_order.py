@@ -47,7 +47,7 @@ class ActionModule(MigrationAction):
 
     def taken(self, folder, confirmed, looks):
         """Return success if the script's part was seen and a person confirmed the rest; else fail."""
-        open_keys, _problems = handing_over.open_entries(looks)
+        open_keys, _problems = handing_over.open_entries(looks, "native")
         if open_keys:
             return {
                 "failed": True,

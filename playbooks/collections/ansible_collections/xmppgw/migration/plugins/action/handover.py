@@ -45,8 +45,10 @@ class ActionModule(MigrationAction):
             moving, since = newest_word.asked(history, args["kind"], args["subject"], back=bool(args.get("back")))
             # Whoever was asked for the opposite may have done it just now: no export that stands tells.
             newer_than = (since or time.time()) if moving else 0.0
-            found = newest_word.elsewhere(environment, history, args["kind"], args["entries"], newer_than=newer_than)
-        open_keys, problems = (found, []) if results is None else handing_over.open_entries(results)
+            found, _left = newest_word.elsewhere(
+                environment, history, args["kind"], args["entries"], newer_than=newer_than
+            )
+        open_keys, problems = (found, []) if results is None else handing_over.open_entries(results, args["kind"])
         report = {"changed": False, "open": open_keys, "problems": problems, "since": since or time.time()}
         if not open_keys and not problems:
             return {**report, "needed": False}
@@ -63,7 +65,7 @@ class ActionModule(MigrationAction):
         if results is None:
             open_keys, problems = self.watched(environment, args, task_vars, tolerated)
         else:
-            open_keys, problems = handing_over.open_entries(results)
+            open_keys, problems = handing_over.open_entries(results, args["kind"])
         if len(open_keys) <= tolerated and not problems:
             return {"changed": False, "open": open_keys, "problems": [], "needed": False, "at": round(time.time(), 3)}
         found = {"changed": False, "failed": True, "open": open_keys, "problems": problems}
@@ -97,12 +99,10 @@ class ActionModule(MigrationAction):
         end = time.time() + float(args.get("limit") or 0)
         while True:
             try:
-                open_keys, problems = (
-                    newest_word.elsewhere(
-                        environment, history, args["kind"], args["entries"], newer_than=float(args["since"])
-                    ),
-                    [],
+                open_keys, _left = newest_word.elsewhere(
+                    environment, history, args["kind"], args["entries"], newer_than=float(args["since"])
                 )
+                problems = []
             except PictureError as problem:
                 # One that is being copied is cut off for a moment.
                 open_keys, problems = [entry["key"] for entry in args["entries"]], [str(problem)]

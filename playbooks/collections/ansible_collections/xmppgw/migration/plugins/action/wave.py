@@ -11,6 +11,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     steps_file,
     wave_health,
 )
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import some
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 display = Display()
@@ -22,10 +23,10 @@ class ActionModule(MigrationAction):
     def act(self, args, task_vars):
         """Begin a wave, or judge one."""
         wave = {key: args["wave"][key] for key in ("wave", "number", "of")}
-        users = len(args["wave"]["entries"])
+        users, left = len(args["wave"]["entries"]), list(args["wave"].get("left") or [])
         if args["event"] == "started":
-            back = " back" if args.get("back") else ""
-            display.display(f"      wave {wave['number']} of {wave['of']} ({wave['wave']}): moving {users} users{back}")
+            more = f"{' back' if args.get('back') else ''}{_words(left)}"
+            display.display(f"      wave {wave['number']} of {wave['of']} ({wave['wave']}): moving {users} users{more}")
             steps_file.write("wave_started", **wave, users=users, back=bool(args.get("back")))
             return {"changed": False, "started": time.time()}
         environment = self.environment(task_vars)
@@ -33,7 +34,10 @@ class ActionModule(MigrationAction):
         platforms = handing_over.answered(environment, list(args.get("platforms") or []))
         if platforms is None:
             history = self.picture(task_vars).history
-            platforms = [{"elsewhere": newest_word.elsewhere(environment, history, "homing", args["wave"]["entries"])}]
+            found = newest_word.elsewhere(
+                environment, history, "homing", args["wave"]["entries"], since=float(args.get("begun") or "inf")
+            )
+            platforms = [dict(zip(("elsewhere", "left"), found, strict=True))]
         verdict = wave_health.judge(
             args["wave"]["entries"],
             platforms,
@@ -42,7 +46,8 @@ class ActionModule(MigrationAction):
             maximum_waiting=limits.maximum_waiting,
         )
         seconds = round(time.time() - float(args["begun"]), 2) if args.get("begun") else 0.0
-        facts = {"failed": verdict["failed"], "waiting": verdict["waiting"], "problems": verdict["problems"]}
+        left = sorted({*left, *verdict["left"]})
+        facts = {**{key: verdict[key] for key in ("failed", "waiting", "problems")}, "left": left}
         steps_file.write("wave_finished", **wave, users=users, seconds=seconds, back=bool(args.get("back")), **facts)
         if verdict["problems"]:
             return {
@@ -53,5 +58,12 @@ class ActionModule(MigrationAction):
                 + "\n    now:   repair what is named here and run the same playbook again: it goes on with this wave.",
                 **facts,
             }
-        display.display(f"      wave {wave['number']} of {wave['of']}: healthy after {seconds:.0f} s", color="green")
+        display.display(
+            f"      wave {wave['number']} of {wave['of']}: healthy after {seconds:.0f} s{_words(left)}", color="green"
+        )
         return {"changed": False, "seconds": seconds, **facts}
+
+
+def _words(left):
+    """Return what a wave's line says of those who left the platform."""
+    return f"; not on the platform any more: {some(left)}" if left else ""

@@ -167,6 +167,8 @@ class History:
     """Wave that somebody was asked to move, and that was not seen moved since: {back, at}; `at` is the first time."""
     homes_seen: dict = field(default_factory=dict)
     """User to (pool, epoch seconds): where a user was seen after somebody moved it."""
+    homes_left: dict = field(default_factory=dict)
+    """User of a wave to the epoch second at which the platform was seen not to know the user any more."""
     decommission_began: bool = False
     """Somebody accepted that there is no way back, and what ends the legacy gateway was begun."""
     native_gone: bool = False
@@ -272,7 +274,8 @@ def read_history(records):
                     homes.setdefault(user, home)
         elif event == "wave_done":
             history.waves_open.discard(record["wave"])
-            _wave_seen(history, record, dict.fromkeys(set(record.get("users", ())) - set(record.get("failed", ()))))
+            missing = {*record.get("failed", ()), *record.get("left", ())}
+            _wave_seen(history, record, dict.fromkeys(set(record.get("users", ())) - missing))
         elif event == "wave_return_asked":
             _wave_asked(history, record, back=True)
             # From here on nobody knows until somebody looks: the plan of a run that goes forth again counts on them.
@@ -280,7 +283,8 @@ def read_history(records):
             history.homes_seen.update({user: (home, record["at"]) for user, home in before.items()})
         elif event == "wave_undone":
             history.waves_open.discard(record["wave"])
-            _wave_seen(history, record, history.waves.pop(record["wave"], {}))
+            homes, left = history.waves.pop(record["wave"], {}), record.get("left", ())
+            _wave_seen(history, record, {user: home for user, home in homes.items() if user not in left})
         elif event == "route_asked":
             standing = history.routes_asked.get(record["partner"])
             if standing is None or standing["to"] != record["to"]:
@@ -360,3 +364,5 @@ def _wave_seen(history, record, homes):
         return
     for user, home in homes.items():
         history.homes_seen[user] = (record.get("pool") or home, record["at"])
+        history.homes_left.pop(user, None)
+    history.homes_left.update(dict.fromkeys(record.get("left", ()), record["at"]))

@@ -44,7 +44,11 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 elsewhere:
-  description: Keys that are not as their entry says, sorted.
+  description: Keys that are not as their entry says, sorted; without those who left.
+  type: list
+  returned: success
+left:
+  description: Users whom the platform does not know, or homes nowhere, any more; never all who were asked for.
   type: list
   returned: success
 problem:

@@ -17,7 +17,7 @@ options:
     choices: [started, judged]
     required: true
   wave:
-    description: The wave, with the keys wave, number, of and entries.
+    description: The wave, with the keys wave, number, of, entries, and left for those who left before this run.
     type: dict
     required: true
   back:
@@ -52,6 +52,10 @@ started:
   returned: success
 failed:
   description: Users who are not homed where planned.
+  type: list
+  returned: success
+left:
+  description: Users of the wave whom the platform does not know any more; neither moved nor counted as failed.
   type: list
   returned: success
 """

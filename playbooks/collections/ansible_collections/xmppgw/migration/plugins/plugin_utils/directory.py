@@ -30,9 +30,9 @@ class Directory:
     """Those of them in a SIP domain that the legacy gateway owns."""
     by_name: dict = field(default_factory=dict)
     """First half to address; only in the lab, whose platforms know users so."""
-    survivable: list = field(default_factory=list)
+    survivable: set = field(default_factory=set)
     """Users of Survivable Branch Appliances."""
-    blank_names: list = field(default_factory=list)
+    blank_names: set = field(default_factory=set)
     """Users with a name that begins or ends with a blank."""
 
     def may_use_xmpp(self, user):
@@ -54,9 +54,9 @@ def read_directory(federation, folder):
             if federation.homing.provider == "lab":
                 found.by_name[user.user.partition("@")[0]] = user.user
             if user.survivable_branch or user.pool.lower() in sba_pools:
-                found.survivable.append(user.user)
+                found.survivable.add(user.user)
             if user.blank_name:
-                found.blank_names.append(user.user)
+                found.blank_names.add(user.user)
             if effective(policies, user, user.user).allowed:
                 found.xmpp += 1
                 if user.user.rpartition("@")[2] in legacy:

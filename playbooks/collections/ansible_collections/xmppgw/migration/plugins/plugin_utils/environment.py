@@ -218,6 +218,20 @@ class Environment:
         # pool01 of one domain and pool01 of another are two pools.
         return short if len(set(short.values())) == len(set(pools.values())) else pools
 
+    @functools.cached_property
+    def branches(self):
+        """What homing tables call the Survivable Branch Appliances; in lower case.
+
+        Only the lab's platforms know pools by their first label alone. There one that a home of ours has is that home:
+        an appliance pool01 of one domain must not make branch users of all those of pool01 of another.
+        """
+        legacy = self.federation.legacy
+        pools = frozenset(pool.lower() for pool in legacy.survivable_branch_pools) if legacy else frozenset()
+        # Where the first labels of our two pools collide, those tables have whole names, too.
+        if not self.platforms or self.homes["target"] == self.federation.target.pool:
+            return pools
+        return pools | ({pool.partition(".")[0] for pool in pools} - {home.lower() for home in self.homes.values()})
+
     @property
     def users_change_pools(self):
         """Whether there is a legacy pool to leave: where the target platform is the one in use, nobody has to move."""
@@ -290,11 +304,19 @@ class Environment:
         return self.federation.sip_domains[0].name
 
     def stays(self, user):
-        """Return whether step 3 leaves a user alone: excepted by name, of a domain that the legacy gateway owns, or of
-        one whose partners still find it there."""
+        """Return whether step 3 leaves a user alone: excepted by name, of a Survivable Branch Appliance as the exported
+        table says, of a domain that the legacy gateway owns, or of one whose partners still find it there.
+
+        What was decided or accepted about branch users (R8) is about XMPP: their home is the appliance either way.
+        """
         address = self.address_of(user)
         domain = address.rpartition("@")[2]
-        return address in self.excepted or domain in self.federation.legacy_domains or domain in self.arriving
+        return (
+            address in self.excepted
+            or address in self.directory.survivable
+            or domain in self.federation.legacy_domains
+            or domain in self.arriving
+        )
 
     @property
     def route_platforms(self):

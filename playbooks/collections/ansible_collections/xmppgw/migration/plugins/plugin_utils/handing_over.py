@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import wave_health
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
 from xmppgw.runbook.products import PRODUCTS
@@ -41,23 +42,25 @@ def _keep_contacts(environment, entries):
     Nothing where the inventory has platforms to ask: the role keeps what those hold.
     """
     legacy = environment.federation.legacy
-    if environment.platforms or legacy is None:
+    if environment.platforms or legacy is None or not entries:
         return (), ()
     product = PRODUCTS[legacy.product]
     if not product.user_data:
         line = f"First keep the contact lists of these users with the tools of {product.name}: it has no cmdlet for it"
         return (line,), (line,)
     try:
-        users = ", ".join(literal(environment.address_of(entry["key"])) for entry in entries)
-        line = (
-            f"foreach ($user in @({users})) {{ Export-CsUserData -PoolFqdn {literal(legacy.pool)} "
+        by_pool = {}
+        for entry in entries:
+            by_pool.setdefault(_home(environment, entry), []).append(literal(environment.address_of(entry["key"])))
+        lines = [
+            f"foreach ($user in @({', '.join(users)})) {{ Export-CsUserData -PoolFqdn {literal(pool)} "
             f"-FileName (($user -replace '[^A-Za-z0-9.@_-]', '_') + '.zip') -UserFilter $user }}"
-        )
+            for pool, users in sorted(by_pool.items())
+        ]
     except QuotingProblem as problem:
         raise PictureError("migration-handover", f"the order: {problem}") from problem
-    return (line,), (
-        f"First keep their contact lists: run the order's first line in the {PRODUCTS[legacy.product].shell}",
-    )
+    which = "line" if len(lines) == 1 else f"{len(lines)} lines"
+    return tuple(lines), (f"First keep their contact lists: run the order's first {which} in the {product.shell}",)
 
 
 def _sentence(environment, kind, entry):
@@ -104,12 +107,19 @@ def _proof(environment, kind, partner, *, back):
 
 
 def _moves(environment, entries, *, back):
-    legacy = environment.federation.legacy.pool
-    # On the way back an entry's value is where the user goes; forth it is the target, and everybody comes from legacy.
+    # On the way back an entry's value is where the user goes; forth it is the target, and each comes from its own home.
     return [
-        Move(environment.address_of(entry["key"]), _fqdn(environment, entry["value"]) if back else legacy)
+        Move(
+            environment.address_of(entry["key"]),
+            _fqdn(environment, entry["value"]) if back else _home(environment, entry),
+        )
         for entry in entries
     ]
+
+
+def _home(environment, entry):
+    """Return the FQDN of the pool from which a user of a wave moves."""
+    return _fqdn(environment, entry["home"])
 
 
 def answered(environment, looks):
@@ -118,7 +128,9 @@ def answered(environment, looks):
     return results if results or environment.platforms else None
 
 
-def open_entries(results):
-    """Return (keys that are not as they should be, problems) from what platforms answered."""
+def open_entries(results, kind):
+    """Return (keys that are not as they should be, problems) from what platforms answered; a user who left is not
+    open."""
     problems = sorted({result["problem"] for result in results if result.get("problem")})
-    return sorted({key for result in results for key in result.get("elsewhere") or []}), problems
+    gone = wave_health.left(results) if kind == "homing" else ()
+    return sorted({key for result in results for key in result.get("elsewhere") or []} - {*gone}), problems

@@ -7,6 +7,7 @@ journal knows nothing of them. What leaves nothing behind (drains, waits) is not
 from __future__ import annotations
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import planner, wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import some
 
 CLOSED = "disabled"
 
@@ -121,5 +122,6 @@ def _homes(picture, waves):
     for wave in waves:
         moving = [entry["key"] for entry in wave["entries"] if now.get(entry["key"]) != entry["value"]]
         if moving:
-            what = f"Home the {len(moving)} users of {wave['wave']} where they were"
+            gone = f"; not on the platform any more: {some(wave['left'])}" if wave["left"] else ""
+            what = f"Home the {len(moving)} users of {wave['wave']} where they were{gone}"
             yield planner.action(3, "homing", wave["wave"], what, {"users": len(moving)}, {"back": sorted(moving)})

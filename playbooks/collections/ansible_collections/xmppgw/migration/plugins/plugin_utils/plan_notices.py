@@ -5,7 +5,12 @@ Called by plan_outlook. Pure: a plan and a Picture in, sentences out; none of th
 
 from __future__ import annotations
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import next_hop_judging, planner, seen_partners
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
+    next_hop_judging,
+    plan_users,
+    planner,
+    seen_partners,
+)
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import some
 
 from xmppgw.federation.noticed import decided
@@ -26,6 +31,8 @@ def notices(plan, picture, accepted, refusals, later):
     lines += decided(picture.environment.document)
     unlisted = seen_partners.unlisted(picture.environment, picture.seen)
     lines += [unlisted_words(unlisted)] if unlisted else []
+    left = plan_users.left_now(picture)
+    lines += [left_words(left)] if left else []
     lines += _not_tried(picture)
     lines += [NOBODY_OUTSIDE] if not picture.environment.vantages and _moves_dns(plan) else []
     return lines + [f"DNS: {notice}" for notice in picture.resolvers.notices]
@@ -48,6 +55,14 @@ def _not_tried(picture):
         for host, said in found.items()
         if said
     ]
+
+
+def left_words(users):
+    """Return what becomes of those who left the platform after the wave that has them began."""
+    return (
+        f"LEFT: in a wave that was begun, and not on the platform any more: {some(users, UNLISTED_SHOWN)}. Nobody "
+        "moves them, and no wave waits for them."
+    )
 
 
 def unlisted_words(domains):

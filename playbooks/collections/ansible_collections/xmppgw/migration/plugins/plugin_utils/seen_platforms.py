@@ -27,6 +27,18 @@ class SeenPlatforms:
             self.exported[table] = newest_word.table(self.environment, self.history, table)
         return {exported_platform.EXPORT: self.exported[table]}
 
+    def on_branches(self):
+        """Return the users whom any platform homes on a Survivable Branch Appliance."""
+        branches = self.environment.branches
+        if not branches:
+            return frozenset()
+        return frozenset(
+            user
+            for table in self.tables("homing").values()
+            for user, home in table.items()
+            if str(home).lower() in branches
+        )
+
     def users_at(self, pool):
         """Return the users whom any platform homes on `pool` (as the tables call it)."""
         return sorted(

@@ -39,6 +39,11 @@ def _route(leads):
     return "partly" if "ours" in leads or None in leads else "legacy"
 
 
+def left(table, entries):
+    """Return the keys of users whom the platform was asked for and does not home anywhere, sorted."""
+    return sorted(str(entry["key"]) for entry in entries if table.get(str(entry["key"]).lower()) in GONE)
+
+
 def stands(table, entry):
     """Return whether an entry is as it should be; one of which nothing was shown is not."""
     key = str(entry["key"]).lower()

@@ -137,11 +137,16 @@ def _step_state(history, number, *, running):
 
 
 def _waves(history):
-    """Return the waves of users that were begun: their size, and whether each was seen healthy."""
+    """Return the waves of users that were begun: their size, whether each was seen healthy, and who had left then."""
     if history is None:
         return []
     return [
-        {"name": name, "users": len(users), "state": "open" if name in history.waves_open else "done"}
+        {
+            "name": name,
+            "users": len(users),
+            "state": "open" if name in history.waves_open else "done",
+            "left": sorted(user for user in users if user in history.homes_left),
+        }
         for name, users in sorted(history.waves.items())
     ]
 

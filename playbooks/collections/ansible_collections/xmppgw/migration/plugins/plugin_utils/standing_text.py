@@ -28,7 +28,11 @@ def lines(status):
         f"  export    {export['table']} from {export['file']}, {_age(export['age_s'])} old"
         for export in status["exports"]
     ]
-    text += [f"  wave      {wave['name']}: {wave['users']} users, {wave['state']}" for wave in status["waves"]]
+    text += [
+        f"  wave      {wave['name']}: {wave['users']} users, {wave['state']}"
+        + (f"; left the platform: {some(wave['left'])}" if wave["left"] else "")
+        for wave in status["waves"]
+    ]
     text += [f"  SRV       {domain}: {rrsets.show(rrset)}" for domain, rrset in status["srv"].items()]
     for partner in status["partners"]:
         text += _partner(partner)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_users
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import Refusal, guard, some
 
 
@@ -20,7 +21,7 @@ class Users:
     xmpp: bool = True
     """Whether anybody's access policy allows XMPP."""
     blank_names: list = field(default_factory=list)
-    """Users who would move and have a name that begins or ends with a blank."""
+    """Users who would still move in this run and have a name that begins or ends with a blank."""
     survivable: list = field(default_factory=list)
     """Users of Survivable Branch Appliances about whom nobody has decided."""
     pilots: list = field(default_factory=list)
@@ -40,22 +41,18 @@ def read(picture):
     environment, federation, homes = picture.environment, picture.environment.federation, picture.environment.homes
     tables = picture.platforms.tables("homing")
     directory, decided = environment.directory, federation.access_policies.survivable_branch
-    branch_pools = federation.legacy.survivable_branch_pools if federation.legacy else ()
-    branches = {name for pool in branch_pools for name in (pool, pool.partition(".")[0])}
+    branches = picture.platforms.on_branches()
     homed = sorted({(user, home) for table in tables.values() for user, home in table.items()})
     moving = [(user, home) for user, home in homed if not environment.stays(user)]
     # Where the target platform is the one in use nobody has to move, and nobody is left behind.
     leaving = picture.platforms.users_at(homes["legacy"]) if environment.users_change_pools else []
-    on_branches = [environment.address_of(user) for user, home in homed if home in branches]
+    on_branches = [environment.address_of(user) for user in branches]
     return Users(
-        legacy=[user for user in leaving if not environment.stays(user)],
-        strays={user: home for user, home in moving if home not in {*homes.values(), *branches}},
+        legacy=[user for user in leaving if user not in branches and not environment.stays(user)],
+        strays={user: home for user, home in moving if home not in homes.values() and user not in branches},
         homed=len(homed),
         xmpp=directory.xmpp > 0 if directory.known else directory.global_open,
-        blank_names=sorted(
-            {user for user in directory.blank_names if not environment.stays(user)}
-            | {repr(user) for user, _home in moving if user != user.strip()}
-        ),
+        blank_names=_blank_names(picture),
         survivable=[]
         if decided
         else sorted(user for user in {*directory.survivable, *on_branches} if user not in environment.excepted),
@@ -65,6 +62,14 @@ def read(picture):
         products=f"{federation.legacy.product} to {federation.target.product}" if federation.legacy else "",
         pilot_only=picture.pilot_only,
     )
+
+
+def _blank_names(picture):
+    """Return those with such a name whom this run would still move, sorted."""
+    environment = picture.environment
+    movers = {user for _wave, homes in plan_users.chosen(picture) for user in homes}
+    marked = {environment.address_of(user) for user in movers} & environment.directory.blank_names
+    return sorted(marked | {repr(user) for user in movers if user != user.strip()})
 
 
 @guard("migration-r1")
