@@ -18,6 +18,7 @@ from xmppgw.frontend.access import AccessRules
 from xmppgw.frontend.context import FrontEndContext
 from xmppgw.frontend.intake import Intake
 from xmppgw.frontend.links import Links
+from xmppgw.frontend.recovery import recover
 from xmppgw.frontend.settings import FrontEndSettings
 from xmppgw.frontend.sip_lanes import SipLanes
 from xmppgw.frontend.sip_leg import SipLeg
@@ -79,14 +80,12 @@ class FrontEnd:
         gateway = self.context = FrontEndContext(settings, store, self._log, self._metrics, self._clock)
         gateway.begin_ids(await store.last_id())
         positions = await store.positions()
-        unfinished = await store.unfinished()
         intake = Intake(gateway)
         gateway.sip_lanes = SipLanes(gateway)
         gateway.xmpp_lanes = XmppLanes(gateway)
         gateway.links = Links(gateway, link_tls, intake)
         gateway.sip = SipLeg(gateway, sip_tls, intake)
-        gateway.xmpp_lanes.load([item for item in unfinished if item.direction == "to_xmpp"])
-        gateway.sip_lanes.load([item for item in unfinished if item.direction == "to_sip"])
+        unfinished = await recover(gateway)
         self._declare()
         self.metrics_port = await self._telemetry.start(settings.metrics.address, settings.metrics.port)
         await self._control.start(settings.control_socket)
@@ -98,7 +97,7 @@ class FrontEnd:
             "started",
             partners=len(settings.partners),
             links=len(settings.links),
-            unfinished=len(unfinished),
+            unfinished=unfinished,
             inherited_sockets=len(self._sockets),
         )
 
@@ -209,6 +208,7 @@ class FrontEnd:
         observed = self._metrics.observed
         observed("waiting_for_sip", "Messages waiting for the platform", lambda: float(gateway.sip_lanes.depth))
         observed("waiting_for_xmpp", "Messages waiting for partners", lambda: float(gateway.xmpp_lanes.depth))
+        observed("waiting_bytes", "Octets of all that waits", lambda: float(gateway.queued.octets))
         observed("sip_outstanding", "Requests waiting for a response", lambda: float(gateway.sip_lanes.outstanding))
         observed("next_hop_up", "Whether the next hop is connected", lambda: float(gateway.sip.ready))
         observed("links_up", "Whether every edge is connected", lambda: float(gateway.links.connected))
@@ -237,7 +237,7 @@ class FrontEnd:
     async def _status(self, request: Request) -> dict[str, Json]:
         gateway = self.context
         links: list[Json] = [*gateway.links.describe()]
-        queues: dict[str, Json] = {partner: gateway.queued[partner] for partner in sorted(gateway.queued)}
+        queues: dict[str, Json] = {**gateway.queued.partners()}
         return {
             "daemon": "frontend",
             "node": gateway.settings.node,
@@ -261,7 +261,7 @@ class FrontEnd:
         if self._store is None:
             return {"ok": False, "reason": "the store is not open"}
         try:
-            return {"path": await self._store.copy(), "waiting": len(await self._store.unfinished())}
+            return {"path": await self._store.copy(), "waiting": self.context.queued.messages}
         except StoreProblem as problem:
             return {"ok": False, "reason": str(problem)}
 

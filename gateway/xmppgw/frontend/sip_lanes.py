@@ -29,6 +29,7 @@ RETRIED_STATUSES = frozenset({503})
 #: Messages kept in readable form beside the store, until they have been sent for the first time.
 MAXIMUM_READ = 1_024
 MAYBE_DELIVERED = Failure("remote-server-timeout", "the gateway cannot tell whether it was delivered")
+LATE = Failure("remote-server-timeout", "it could not be delivered in time")
 
 
 class _Lane:
@@ -56,15 +57,10 @@ class SipLanes:
         #: What intake has read already of items that will leave soon.
         self._read: dict[int, Message] = {}
 
-    def load(self, items: list[Item]) -> None:
-        """Take over what an earlier process left; what it held may have been delivered and is returned."""
-        for item in items:
-            self._gateway.entered(item)
-            lane = self._lanes.setdefault(item.lane, _Lane())
-            if item.holder:
-                self._finish_unsent(item, MAYBE_DELIVERED)
-            else:
-                lane.items.append(item)
+    def load(self, item: Item) -> None:
+        """Take over what an earlier process left and never sent; in the order of ids."""
+        self._gateway.entered(item)
+        self._lanes.setdefault(item.lane, _Lane()).items.append(item)
 
     def pump_all(self) -> None:
         """The next hop can be reached: send what waits."""
@@ -92,7 +88,6 @@ class SipLanes:
         lane.uncommitted -= 1
         held = item.holder == HOLDER
         if new:
-            self._gateway.entered(item)
             if held:
                 lane.items.appendleft(item)
                 self._send(item)
@@ -110,7 +105,7 @@ class SipLanes:
         for lane in list(self._lanes.values()):
             while lane.items and not lane.busy and lane.items[0].expires <= now:
                 item = lane.items.popleft()
-                self._finish_unsent(item, Failure("remote-server-timeout", "it could not be delivered in time"))
+                self._finish_unsent(item, LATE)
 
     @property
     def depth(self) -> int:
@@ -312,8 +307,9 @@ class SipLanes:
 
 
 def adopt(gateway: FrontEndContext, follow: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Before the commit of items that follow from another's end: let their lanes prepare them."""
-    gateway.entering.update(item.partner for item in follow)
+    """Before the commit of items that follow from another's end: count them, let their lanes prepare them."""
+    for item in follow:
+        gateway.entered(item)
     return tuple(
         gateway.sip_lanes.prepare(item) if item.direction == "to_sip" else gateway.xmpp_lanes.prepare(item)
         for item in follow
@@ -321,9 +317,10 @@ def adopt(gateway: FrontEndContext, follow: tuple[Item, ...]) -> tuple[Item, ...
 
 
 def adopted(gateway: FrontEndContext, follow: tuple[Item, ...], *, new: bool = True) -> None:
-    """After the commit: the items are their lanes' now."""
-    gateway.entering.subtract(item.partner for item in follow)
+    """After the commit: the items are their lanes' now, unless they are there already."""
     for item in follow:
+        if not new:
+            gateway.left(item)
         if item.direction == "to_sip":
             gateway.sip_lanes.committed(item, new=new)
         else:

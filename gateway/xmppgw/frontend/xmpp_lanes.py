@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from xmppgw.frontend.context import FrontEndContext
 from xmppgw.frontend.payloads import OutgoingKept, kept
 from xmppgw.frontend.returns import returned
-from xmppgw.frontend.sip_lanes import MAYBE_DELIVERED, adopt, adopted
+from xmppgw.frontend.sip_lanes import LATE, MAYBE_DELIVERED, adopt, adopted
 from xmppgw.link.messages import Deliver, Outcome
 from xmppgw.store.interface import Defer, Finish, Hold, Item, Operation
 from xmppgw.translate.neutral import Failure
@@ -72,16 +72,15 @@ class XmppLanes:
         self._lanes: dict[str, _Lane] = {}
         self._held: dict[int, _Held] = {}
 
-    def load(self, items: list[Item]) -> None:
-        """Take over what an earlier process left."""
-        for item in items:
-            self._gateway.entered(item)
-            if item.holder:
-                edge, _, session = item.holder.partition("|")
-                self._count_away(item)
-                self._held[item.id] = _Held(item, edge, session, ask_again=True)
-            else:
-                self._lanes.setdefault(item.lane, _Lane()).queued.append(item)
+    def load(self, item: Item) -> None:
+        """Take over what an earlier process left; in the order of ids."""
+        self._gateway.entered(item)
+        if item.holder:
+            edge, _, session = item.holder.partition("|")
+            self._count_away(item)
+            self._held[item.id] = _Held(item, edge, session, ask_again=True)
+        else:
+            self._lanes.setdefault(item.lane, _Lane()).queued.append(item)
 
     @property
     def depth(self) -> int:
@@ -118,7 +117,6 @@ class XmppLanes:
             if not new:
                 self._count_back(item)
                 return
-            self._gateway.entered(item)
             edge, _, session = item.holder.partition("|")
             self._held[item.id] = _Held(item, edge, session)
             self._send(item)
@@ -126,7 +124,6 @@ class XmppLanes:
         lane = self._lanes[item.lane]
         lane.uncommitted -= 1
         if new:
-            self._gateway.entered(item)
             lane.queued.append(item)
         self._pump(item.lane)
 
@@ -183,11 +180,10 @@ class XmppLanes:
 
     def expire(self, now: float) -> None:
         """Return what waits for too long."""
-        late = Failure("remote-server-timeout", "it could not be delivered in time")
         for lane in list(self._lanes.values()):
             while lane.queued and lane.queued[0].expires <= now:
                 item = lane.queued.popleft()
-                self._apply(self._finish(item, late))
+                self._apply(self._finish(item, LATE))
         for held in [each for each in self._held.values() if each.item.expires + GRACE_SECONDS <= now]:
             # The edge has let the time pass as well, and says nothing: it is gone for good.
             self._end(held.item, MAYBE_DELIVERED)
