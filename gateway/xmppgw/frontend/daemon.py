@@ -38,6 +38,10 @@ BACKLOG = 128
 #: How often lanes are looked through for messages that waited too long, and the store for what may be forgotten.
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 60.0
+#: While more is left: the shortest pause between two clean-ups, and how many times as long as the last one took it is,
+#: so that messages have three quarters of the store's time however slow its disk is.
+FORGET_AGAIN_SECONDS = 0.05
+FORGET_PAUSES = 3.0
 
 
 class FrontEnd:
@@ -63,6 +67,7 @@ class FrontEnd:
         )
         self._store: Store | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
         self._draining: asyncio.Task[bool] | None = None
         self.context: FrontEndContext
         self.metrics_port = 0
@@ -93,6 +98,7 @@ class FrontEnd:
         gateway.sip.start()
         await self._listen()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        self._forget()
         self._log.info(
             "started",
             partners=len(settings.partners),
@@ -135,6 +141,8 @@ class FrontEnd:
         gateway = self.context
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
         gateway.links.stop()
         gateway.sip.close()
         await self._control.stop()
@@ -192,16 +200,27 @@ class FrontEnd:
 
     async def _sweep(self) -> None:
         gateway = self.context
-        forget_at = 0.0
         while True:
             now = gateway.clock()
             gateway.sip_lanes.expire(now)
             gateway.xmpp_lanes.expire(now)
-            if time.monotonic() >= forget_at:
-                forget_at = time.monotonic() + FORGET_SECONDS
-                limits = gateway.settings.limits
-                gateway.commit([Forget(now - limits.deduplication_seconds, now - limits.sent_memory_seconds)])
             await asyncio.sleep(SWEEP_SECONDS)
+
+    def _forget(self) -> None:
+        """Forget a bounded number of what is old enough; soon again if more is left, else after a while."""
+        gateway = self.context
+        if gateway.draining:
+            return
+        now = gateway.clock()
+        limits = gateway.settings.limits
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+
+        def done(results: tuple[bool, ...]) -> None:
+            soon = max(FORGET_AGAIN_SECONDS, FORGET_PAUSES * (loop.time() - begun))
+            self._forgetting = loop.call_later(soon if results[0] else FORGET_SECONDS, self._forget)
+
+        gateway.commit([Forget(now - limits.deduplication_seconds, now - limits.sent_memory_seconds)], done)
 
     def _declare(self) -> None:
         gateway = self.context

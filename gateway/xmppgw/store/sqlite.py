@@ -34,7 +34,7 @@ SCHEMA_VERSION = 1
 #: Transactions in one commit; more only makes the first one wait longer.
 MAXIMUM_GROUP = 512
 #: Rows that one Forget removes, so that no message waits behind a large clean-up.
-MAXIMUM_FORGOTTEN = 2_000
+MAXIMUM_FORGOTTEN = 500
 #: One page of what is not finished: more would only take memory while it is read.
 PAGE_ITEMS = 1_000
 PAGE_BYTES = 4 * 1024 * 1024
