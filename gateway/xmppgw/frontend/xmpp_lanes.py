@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from xmppgw.frontend.context import FrontEndContext
 from xmppgw.frontend.payloads import OutgoingKept, kept
 from xmppgw.frontend.returns import returned
-from xmppgw.frontend.sip_lanes import LATE, MAYBE_DELIVERED, adopt, adopted
+from xmppgw.frontend.sip_lanes import LATE, MAYBE_DELIVERED, adopt, adopted, dated, dated_item
 from xmppgw.link.messages import Deliver, Outcome
 from xmppgw.store.interface import Defer, Finish, Hold, Item, Operation
 from xmppgw.translate.neutral import Failure
@@ -45,7 +45,7 @@ class Change:
 
 
 class _Lane:
-    __slots__ = ("away", "away_bytes", "not_before", "queued", "timer", "uncommitted")
+    __slots__ = ("away", "away_bytes", "due", "queued", "timer", "uncommitted")
 
     def __init__(self) -> None:
         self.queued: deque[Item] = deque()
@@ -54,7 +54,8 @@ class _Lane:
         self.away_bytes = 0
         #: Accepted items that nobody holds and whose commit is under way.
         self.uncommitted = 0
-        self.not_before = 0.0
+        #: When the next one may leave, on the loop's clock: setting the wall clock must not stop a lane.
+        self.due = 0.0
         self.timer: asyncio.TimerHandle | None = None
 
     def put_back(self, item: Item) -> None:
@@ -102,7 +103,7 @@ class XmppLanes:
         """Before the commit of a new item: hold it at once if it can leave at once."""
         lane = self._lanes.setdefault(item.lane, _Lane())
         link = None
-        if not (lane.queued or lane.uncommitted or lane.not_before > self._gateway.clock()) and self._has_room(lane):
+        if not (lane.queued or lane.uncommitted or lane.due > self._loop.time()) and self._has_room(lane):
             link = self._link(item.lane)
         if link is None:
             lane.uncommitted += 1
@@ -139,7 +140,7 @@ class XmppLanes:
                 self._send(held.item)
         for lane in self._lanes.values():
             # Whatever kept a partner from being reached, this process of the edge has not tried yet.
-            lane.not_before = 0.0
+            lane.due = 0.0
             if lane.timer is not None:
                 lane.timer.cancel()
                 lane.timer = None
@@ -181,12 +182,15 @@ class XmppLanes:
     def expire(self, now: float) -> None:
         """Return what waits for too long."""
         for lane in list(self._lanes.values()):
+            lane.queued = dated(lane.queued, now)
             while lane.queued and lane.queued[0].expires <= now:
                 item = lane.queued.popleft()
                 self._apply(self._finish(item, LATE))
-        for held in [each for each in self._held.values() if each.item.expires + GRACE_SECONDS <= now]:
-            # The edge has let the time pass as well, and says nothing: it is gone for good.
-            self._end(held.item, MAYBE_DELIVERED)
+        for held in list(self._held.values()):
+            held.item = dated_item(held.item, now)
+            if held.item.expires + GRACE_SECONDS <= now:
+                # The edge has let the time pass as well, and says nothing: it is gone for good.
+                self._end(held.item, MAYBE_DELIVERED)
 
     # Sending.
 
@@ -204,10 +208,10 @@ class XmppLanes:
             return
         if not lane.queued:
             empty = not (lane.uncommitted or lane.away)
-            if empty and lane.timer is None and lane.not_before <= self._gateway.clock():
+            if empty and lane.timer is None and lane.due <= self._loop.time():
                 del self._lanes[name]
             return
-        wait = lane.not_before - self._gateway.clock()
+        wait = lane.due - self._loop.time()
         if wait > 0:
             if lane.timer is None:
                 lane.timer = self._loop.call_later(wait, self._due, name)
@@ -264,6 +268,7 @@ class XmppLanes:
         held = self._held.get(item.id)
         if held is None:
             return  # returned meanwhile
+        item = held.item  # its times may be others by now
         payload = kept(item.payload, OutgoingKept)
         message = Deliver(
             delivery=self._gateway.delivery_name(item.id),
@@ -282,13 +287,14 @@ class XmppLanes:
     def _defer(self, item: Item, seconds: float, reason: str) -> Change:
         gateway = self._gateway
         attempts = item.attempts + 1
-        not_before = gateway.clock() + max(seconds, gateway.backoff(item.attempts) if seconds or item.attempts else 0.0)
+        pause = max(seconds, gateway.backoff(item.attempts) if seconds or item.attempts else 0.0)
+        not_before = gateway.clock() + pause
         if not_before >= item.expires:
             return self._finish(item, Failure("remote-server-timeout", reason))
         self._let_go(item)
         lane = self._lanes.setdefault(item.lane, _Lane())
         lane.put_back(replace(item, holder="", attempts=attempts, not_before=not_before))
-        lane.not_before = max(lane.not_before, not_before)
+        lane.due = max(lane.due, self._loop.time() + pause)
         gateway.counters.retried.labels("to_xmpp", gateway.counters.partners.label(item.partner)).inc()
         gateway.log.info(
             "message-deferred", correlation=item.correlation, direction="to_xmpp", attempts=attempts, reason=reason
