@@ -117,6 +117,9 @@ class FrontEndLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: what it had no room for would be overtaken by what it took afterwards.
     lane_window_messages: Count = 256
     lane_window_bytes: Count = 1024 * 1024
+    #: A lane whose messages an edge has waits for that edge, so that nothing is overtaken. One whose link is lost for
+    #: longer than this is waited for no more: an order kept for an hour is worth less than the other edge's service.
+    edge_patience_seconds: Seconds = 15.0
     #: MESSAGE requests that wait for a final response, all targets together.
     sip_outstanding: Count = 256
     #: First and longest pause between two attempts to deliver one message.

@@ -45,13 +45,15 @@ class Change:
 
 
 class _Lane:
-    __slots__ = ("away", "away_bytes", "due", "queued", "timer", "uncommitted")
+    __slots__ = ("away", "away_bytes", "carrier", "due", "queued", "timer", "uncommitted")
 
     def __init__(self) -> None:
         self.queued: deque[Item] = deque()
         #: What edges have, and what is on its way to them: messages and octets.
         self.away = 0
         self.away_bytes = 0
+        #: The edge, and its process, that was given the last of them: what comes later must not overtake it elsewhere.
+        self.carrier: tuple[str, str] | None = None
         #: Accepted items that nobody holds and whose commit is under way.
         self.uncommitted = 0
         #: When the next one may leave, on the loop's clock: setting the wall clock must not stop a lane.
@@ -78,7 +80,7 @@ class XmppLanes:
         self._gateway.entered(item)
         if item.holder:
             edge, _, session = item.holder.partition("|")
-            self._count_away(item)
+            self._count_away(item, (edge, session))
             self._held[item.id] = _Held(item, edge, session, ask_again=True)
         else:
             self._lanes.setdefault(item.lane, _Lane()).queued.append(item)
@@ -104,12 +106,12 @@ class XmppLanes:
         lane = self._lanes.setdefault(item.lane, _Lane())
         link = None
         if not (lane.queued or lane.uncommitted or lane.due > self._loop.time()) and self._has_room(lane):
-            link = self._link(item.lane)
+            link = self._link(item.lane, lane)
         if link is None:
             lane.uncommitted += 1
             return item
         edge, session = link
-        self._count_away(item)
+        self._count_away(item, link)
         return replace(item, holder=f"{edge}|{session}")
 
     def committed(self, item: Item, *, new: bool) -> None:
@@ -199,8 +201,10 @@ class XmppLanes:
         for name in list(self._lanes):
             self._pump(name)
 
-    def _link(self, name: str) -> tuple[str, str] | None:
-        return None if self._gateway.draining else self._gateway.links.choose(name)
+    def _link(self, name: str, lane: _Lane) -> tuple[str, str] | None:
+        if self._gateway.draining:
+            return None
+        return self._gateway.links.choose(name, lane.carrier if lane.away else None)
 
     def _pump(self, name: str) -> None:
         lane = self._lanes.get(name)
@@ -216,15 +220,15 @@ class XmppLanes:
             if lane.timer is None:
                 lane.timer = self._loop.call_later(wait, self._due, name)
             return
-        link = self._link(name) if self._has_room(lane) else None
+        link = self._link(name, lane) if self._has_room(lane) else None
         if link is None:
-            return  # asked again when a link opens or has room, or when something comes back
+            return  # asked again when a link opens, has room or is given up, or when something comes back
         edge, session = link
         holder = f"{edge}|{session}"
         batch: list[Item] = []
         while lane.queued and len(batch) < BATCH and self._has_room(lane):
             item = replace(lane.queued.popleft(), holder=holder)
-            self._count_away(item)
+            self._count_away(item, link)
             self._held[item.id] = _Held(item, edge, session)
             batch.append(item)
 
@@ -241,8 +245,9 @@ class XmppLanes:
         limits = self._gateway.settings.limits
         return lane.away < limits.lane_window_messages and lane.away_bytes < limits.lane_window_bytes
 
-    def _count_away(self, item: Item) -> None:
+    def _count_away(self, item: Item, carrier: tuple[str, str]) -> None:
         lane = self._lanes.setdefault(item.lane, _Lane())
+        lane.carrier = carrier
         lane.away += 1
         lane.away_bytes += len(item.payload)
 

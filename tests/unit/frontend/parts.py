@@ -123,15 +123,20 @@ def incoming(number: int, at: float, *, ttl: float = 3600.0, size: int = 0, **ch
     return Item(id=number, **{**fields, **changes})
 
 
-@contextlib.asynccontextmanager
-async def parts(folder: Path, **limits: Any) -> AsyncIterator[Parts]:
+def settings_bytes(**changes: Any) -> bytes:
+    """frontend.json of the lab's front end, with these keys changed."""
     settings = front_end_settings(load_document(DOCUMENT), "fe1", policy_enabled=True, federation_enabled=True)
+    return json.dumps({**settings, **changes}).encode()
+
+
+@contextlib.asynccontextmanager
+async def parts(folder: Path, *, changes: dict[str, Any] | None = None, **limits: Any) -> AsyncIterator[Parts]:
     store = await SqliteStore.open(str(folder / "store.sqlite"))
     clock = Clock()
     log = folder / "log"
     with log.open("a") as output:
         context = FrontEndContext(
-            decode_front_end_settings(json.dumps({**settings, "limits": limits}).encode()),
+            decode_front_end_settings(settings_bytes(**(changes or {}), limits=limits)),
             store,
             Log("frontend", "fe1", output=output),
             Metrics("frontend"),
