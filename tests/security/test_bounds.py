@@ -7,6 +7,9 @@ from pathlib import Path
 
 from tests.security.world import OWN, World, eventually, world_of
 
+from xmppgw.store.interface import Accept, Sent
+from xmppgw.store.sqlite import SqliteStore
+from xmppgw.xmpp.element import NS_STANZA_ERRORS, Element
 from xmppgw.xmpp.outgoing import OutgoingStream
 from xmppgw.xmpp.stream import Authorised
 
@@ -98,3 +101,72 @@ async def test_a_full_queue_is_said_to_the_sender_on_either_side(tmp_path: Path)
         await world.platform.requests.count(3)
         assert world.platform.bodies() == ["m0", "m1", "m2"]
         assert await world.platform.status(await world.platform.send("now", user=f"bob@{OWN}")) == 202
+
+
+async def test_a_queue_that_is_full_by_octets_is_said_in_the_same_way(tmp_path: Path) -> None:
+    async def tiny(world: World) -> None:
+        world.front_end_limits |= {"queue_per_partner_bytes": 12_000, "drain_seconds": 0.1}
+
+    async with world_of(tmp_path, tiny) as world:
+        leg = await world.partner1.authenticated()
+        world.platform.stop_listening()
+        await eventually(lambda: not world.front_end.context.sip.ready, "the platform is gone")
+        for number in range(4):
+            leg.send(world.partner1.message(f"m{number} {'x' * 4_000}", number=f"q{number}"))
+        (error,) = await world.partner1.stanzas.count(1)
+        assert (error.type, error.id) == ("error", "q3")
+        assert error.element.child("error").child("resource-constraint", NS_STANZA_ERRORS) is not None
+        status = await world.platform.status(await world.platform.send("one more"))
+        assert 400 <= status < 600
+        assert status != 503
+        await world.platform.listen()
+        await world.platform.requests.count(3)
+        assert [body.split()[0] for body in world.platform.bodies()] == ["m0", "m1", "m2"]
+        await eventually(lambda: not world.front_end.context.queued, "it is empty")
+        assert await world.platform.status(await world.platform.send("now", user=f"bob@{OWN}")) == 202
+
+
+async def test_a_small_text_with_a_large_extension_is_refused_as_a_whole(world: World) -> None:
+    leg = await world.partner1.authenticated()
+    for number, size in (("large", 70_000), ("small", 50_000)):
+        stanza = world.partner1.message("hello", number=number)
+        stanza.children.append(Element("x", "urn:any", None, ["x" * size]))
+        leg.send(stanza)
+    (error,) = await world.partner1.stanzas.count(1)
+    assert (error.type, error.id) == ("error", "large")
+    assert error.element.child("error").child("policy-violation", NS_STANZA_ERRORS) is not None
+    await world.platform.requests.count(1)
+    assert world.platform.bodies() == ["hello"]
+    assert not world.front_end_journal.lines("edge-fault")
+
+
+async def test_what_may_be_forgotten_goes_faster_than_it_comes_and_holds_nobody_up(tmp_path: Path) -> None:
+    number = 4_000
+    path = str(tmp_path / "store.sqlite")
+
+    async def remembered(world: World) -> None:
+        store = await SqliteStore.open(path)
+        sent = (Sent(f"s{each}", "call", f"alice@{OWN}", "juliet@partner1.example", 1.0) for each in range(number))
+        await store.submit([Accept((), 1.0, key=each.stanza_id.encode(), sent=each) for each in sent])
+        await store.close()
+
+    async with world_of(tmp_path, remembered) as world:
+        leg = await world.partner1.authenticated()
+        for each in range(100):
+            leg.send(world.partner1.message(f"m{each}", number=f"q{each}"))
+        store = world.front_end.context.store
+        assert isinstance(store, SqliteStore)
+
+        async def left(table: str) -> int:
+            rows = await store._ask(lambda: store._connection.execute(f"SELECT count(*) FROM {table}").fetchone())
+            return int(rows[0])
+
+        begun = asyncio.get_running_loop().time()
+        while (seen := await left("seen")) > 100 or await left("sent"):
+            assert asyncio.get_running_loop().time() < begun + 20, f"{seen} keys are left of {number}"
+            await asyncio.sleep(0.05)
+        await world.platform.requests.count(100)
+        assert world.platform.bodies() == [f"m{each}" for each in range(100)]
+        assert await left("seen") == 100, "what is young is remembered"
+        assert world.front_end._forgetting is not None
+        assert world.front_end._forgetting.when() > asyncio.get_running_loop().time() + 30, "then it has time"

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from xmppgw.frontend.access import AccessRules
+from xmppgw.frontend.load import Load
 from xmppgw.frontend.settings import FrontEndSettings
 from xmppgw.store.interface import Item, Operation, Store, StoreProblem
 from xmppgw.telemetry.correlation import Correlations
 from xmppgw.telemetry.log import Log
 from xmppgw.telemetry.metrics import Metrics
+from xmppgw.translate.neutral import Failure
 from xmppgw.xmpp.parser import StanzaReader
 from xmppgw.xmpp.stream import HANDED_OVER
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: What is done when a transaction is durable; its results come with it.
 Committed = Callable[[tuple[bool, ...]], None]
+
+FULL = Failure("resource-constraint", "too many messages are waiting")
 
 
 class FrontEndMetrics:
@@ -68,9 +71,8 @@ class FrontEndContext:
         self.draining = False
         #: Set when the store fails: the daemon has to stop.
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        #: Items in the store, and items whose commit is under way, by partner.
-        self.queued: Counter[str] = Counter()
-        self.entering: Counter[str] = Counter()
+        #: Items in the store, and items whose commit is under way.
+        self.queued = Load()
         self.uncommitted = 0
         self._last_id = 0
         self.links: Links
@@ -118,21 +120,29 @@ class FrontEndContext:
             self.failed.set_result(reason)
 
     def full(self, partner: str) -> bool:
-        """Whether a partner's queue, or all together, are full."""
+        """Whether a partner's queue, or all together, are full: by number or by octets."""
         limits = self.settings.limits
-        of_partner = self.queued[partner] + self.entering[partner]
-        total = self.queued.total() + self.entering.total()
-        return of_partner >= limits.queue_per_partner or total >= limits.queue_total
+        messages, octets = self.queued.of(partner)
+        return (
+            messages >= limits.queue_per_partner
+            or octets >= limits.queue_per_partner_bytes
+            or self.queued.messages >= limits.queue_total
+            or self.queued.octets >= limits.queue_total_bytes
+        )
+
+    @property
+    def overfull(self) -> bool:
+        """Whether there is no room for errors and replies either, which may have as much again as messages."""
+        limits = self.settings.limits
+        return self.queued.messages >= 2 * limits.queue_total or self.queued.octets >= 2 * limits.queue_total_bytes
 
     def entered(self, item: Item) -> None:
-        """Count an item that is in the store."""
-        self.queued[item.partner] += 1
+        """Count an item that is in the store, or whose commit is about to begin."""
+        self.queued.add(item.partner, len(item.payload))
 
     def left(self, item: Item) -> None:
         """Count it no more."""
-        self.queued[item.partner] -= 1
-        if self.queued[item.partner] <= 0:
-            del self.queued[item.partner]
+        self.queued.remove(item.partner, len(item.payload))
 
     def backoff(self, attempts: int) -> float:
         """Return the pause in seconds before attempt number `attempts` + 1."""

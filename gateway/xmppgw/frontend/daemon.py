@@ -18,6 +18,7 @@ from xmppgw.frontend.access import AccessRules
 from xmppgw.frontend.context import FrontEndContext
 from xmppgw.frontend.intake import Intake
 from xmppgw.frontend.links import Links
+from xmppgw.frontend.recovery import recover
 from xmppgw.frontend.settings import FrontEndSettings
 from xmppgw.frontend.sip_lanes import SipLanes
 from xmppgw.frontend.sip_leg import SipLeg
@@ -37,6 +38,10 @@ BACKLOG = 128
 #: How often lanes are looked through for messages that waited too long, and the store for what may be forgotten.
 SWEEP_SECONDS = 1.0
 FORGET_SECONDS = 60.0
+#: While more is left: the shortest pause between two clean-ups, and how many times as long as the last one took it is,
+#: so that messages have three quarters of the store's time however slow its disk is.
+FORGET_AGAIN_SECONDS = 0.05
+FORGET_PAUSES = 3.0
 
 
 class FrontEnd:
@@ -62,6 +67,7 @@ class FrontEnd:
         )
         self._store: Store | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
         self._draining: asyncio.Task[bool] | None = None
         self.context: FrontEndContext
         self.metrics_port = 0
@@ -79,14 +85,12 @@ class FrontEnd:
         gateway = self.context = FrontEndContext(settings, store, self._log, self._metrics, self._clock)
         gateway.begin_ids(await store.last_id())
         positions = await store.positions()
-        unfinished = await store.unfinished()
         intake = Intake(gateway)
         gateway.sip_lanes = SipLanes(gateway)
         gateway.xmpp_lanes = XmppLanes(gateway)
         gateway.links = Links(gateway, link_tls, intake)
         gateway.sip = SipLeg(gateway, sip_tls, intake)
-        gateway.xmpp_lanes.load([item for item in unfinished if item.direction == "to_xmpp"])
-        gateway.sip_lanes.load([item for item in unfinished if item.direction == "to_sip"])
+        unfinished = await recover(gateway)
         self._declare()
         self.metrics_port = await self._telemetry.start(settings.metrics.address, settings.metrics.port)
         await self._control.start(settings.control_socket)
@@ -94,11 +98,12 @@ class FrontEnd:
         gateway.sip.start()
         await self._listen()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        self._forget()
         self._log.info(
             "started",
             partners=len(settings.partners),
             links=len(settings.links),
-            unfinished=len(unfinished),
+            unfinished=unfinished,
             inherited_sockets=len(self._sockets),
         )
 
@@ -136,6 +141,8 @@ class FrontEnd:
         gateway = self.context
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
         gateway.links.stop()
         gateway.sip.close()
         await self._control.stop()
@@ -193,22 +200,34 @@ class FrontEnd:
 
     async def _sweep(self) -> None:
         gateway = self.context
-        forget_at = 0.0
         while True:
             now = gateway.clock()
             gateway.sip_lanes.expire(now)
             gateway.xmpp_lanes.expire(now)
-            if time.monotonic() >= forget_at:
-                forget_at = time.monotonic() + FORGET_SECONDS
-                limits = gateway.settings.limits
-                gateway.commit([Forget(now - limits.deduplication_seconds, now - limits.sent_memory_seconds)])
             await asyncio.sleep(SWEEP_SECONDS)
+
+    def _forget(self) -> None:
+        """Forget a bounded number of what is old enough; soon again if more is left, else after a while."""
+        gateway = self.context
+        if gateway.draining:
+            return
+        now = gateway.clock()
+        limits = gateway.settings.limits
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+
+        def done(results: tuple[bool, ...]) -> None:
+            soon = max(FORGET_AGAIN_SECONDS, FORGET_PAUSES * (loop.time() - begun))
+            self._forgetting = loop.call_later(soon if results[0] else FORGET_SECONDS, self._forget)
+
+        gateway.commit([Forget(now - limits.deduplication_seconds, now - limits.sent_memory_seconds)], done)
 
     def _declare(self) -> None:
         gateway = self.context
         observed = self._metrics.observed
         observed("waiting_for_sip", "Messages waiting for the platform", lambda: float(gateway.sip_lanes.depth))
         observed("waiting_for_xmpp", "Messages waiting for partners", lambda: float(gateway.xmpp_lanes.depth))
+        observed("waiting_bytes", "Octets of all that waits", lambda: float(gateway.queued.octets))
         observed("sip_outstanding", "Requests waiting for a response", lambda: float(gateway.sip_lanes.outstanding))
         observed("next_hop_up", "Whether the next hop is connected", lambda: float(gateway.sip.ready))
         observed("links_up", "Whether every edge is connected", lambda: float(gateway.links.connected))
@@ -237,7 +256,7 @@ class FrontEnd:
     async def _status(self, request: Request) -> dict[str, Json]:
         gateway = self.context
         links: list[Json] = [*gateway.links.describe()]
-        queues: dict[str, Json] = {partner: gateway.queued[partner] for partner in sorted(gateway.queued)}
+        queues: dict[str, Json] = {**gateway.queued.partners()}
         return {
             "daemon": "frontend",
             "node": gateway.settings.node,
@@ -261,7 +280,7 @@ class FrontEnd:
         if self._store is None:
             return {"ok": False, "reason": "the store is not open"}
         try:
-            return {"path": await self._store.copy(), "waiting": len(await self._store.unfinished())}
+            return {"path": await self._store.copy(), "waiting": self.context.queued.messages}
         except StoreProblem as problem:
             return {"ok": False, "reason": str(problem)}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from xmppgw.frontend.context import FrontEndContext
+from xmppgw.frontend.context import FULL, FrontEndContext
 from xmppgw.frontend.payloads import OutgoingKept, StanzaKept, keep
 from xmppgw.frontend.returns import notice_item, sip_lane, stanza_of, xmpp_item, xmpp_lane
 from xmppgw.frontend.sip_lanes import adopt, adopted
@@ -37,7 +37,9 @@ from xmppgw.xmpp.stanza import FatalStanzaError, Stanza, StanzaError
 #: (status, headers) of the answer to a SIP request.
 Answer = Callable[[int, tuple[Field, ...]], None]
 
-FULL = Failure("resource-constraint", "too many messages are waiting")
+#: Octets of a message's stanza. It is kept whole, and its text is the smallest part of what an extension can be.
+MAXIMUM_KEPT = 65_536
+TOO_LARGE = Failure("policy-violation", f"a message may have at most {MAXIMUM_KEPT} bytes, extensions included")
 
 
 class Intake:
@@ -111,6 +113,9 @@ class Intake:
             late = Failure("remote-server-timeout", "it waited too long before it could be looked at")
             self._refused(arrived, "expired", late)
             return self._error(stanza, late, arrived), None
+        if len(arrived.data) > MAXIMUM_KEPT:
+            self._refused(arrived, TOO_LARGE.condition, TOO_LARGE)
+            return self._error(stanza, TOO_LARGE, arrived), None
         if gateway.full(partner):
             self._refused(arrived, "queue-full", FULL)
             return self._error(stanza, FULL, arrived), None
@@ -172,7 +177,7 @@ class Intake:
 
     def _back(self, element: Element, stanza: Stanza, arrived: StanzaArrived) -> tuple[Item, ...]:
         gateway = self._gateway
-        if gateway.queued.total() >= 2 * gateway.settings.limits.queue_total:
+        if gateway.overfull:
             gateway.log.failure("reply-dropped", correlation=arrived.correlation, reason="the queues are full")
             return ()
         item = xmpp_item(

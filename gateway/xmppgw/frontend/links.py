@@ -39,6 +39,9 @@ class EdgeLink:
         self.sent: deque[str] = deque()
         #: The edge's process has said goodbye: nothing more may be given to it.
         self.over = False
+        #: Its link is lost, and for how long it is still waited for; afterwards other edges take over its lanes.
+        self.given_up = False
+        self.patience: asyncio.TimerHandle | None = None
         self.problem = ""
         self.down: asyncio.Event = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -52,6 +55,16 @@ class EdgeLink:
     def usable(self) -> bool:
         """Whether deliveries can be given to it now."""
         return self.driver.open and self.driver.machine.writable and not self.over
+
+    def may_write(self, session: str) -> bool:
+        """Whether that process may still write to partners what it was given; an empty name: not heard of yet."""
+        return not self.over and not self.given_up and self.session in ("", session)
+
+    def calm(self) -> None:
+        """It need not be waited for, or not any more."""
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
 
 
 class Links:
@@ -78,13 +91,16 @@ class Links:
                 if link.task is not None:
                     link.task.cancel()
                 link.driver.close("removed", "this edge is no longer configured")
+                link.calm()
                 del self._links[name]
+                self.gateway.xmpp_lanes.pump_all()
             else:
                 link.target = wanted[name]
         for name, target in wanted.items():
             if name not in self._links:
                 link = self._links[name] = EdgeLink(self, target, self._positions.get(name))
                 link.task = self._loop.create_task(self._dial(link))
+                self._wait_for(link)
 
     def stop(self) -> None:
         """Say goodbye to all edges."""
@@ -92,6 +108,7 @@ class Links:
             if link.task is not None:
                 link.task.cancel()
             link.driver.close("shutdown", "the front end is shutting down")
+            link.calm()
 
     @property
     def connected(self) -> bool:
@@ -114,8 +131,15 @@ class Links:
 
     # Deliveries.
 
-    def choose(self, lane: str) -> tuple[str, str] | None:
-        """Return the edge (and its process) that carries a lane now, None if none can."""
+    def choose(self, lane: str, earlier: tuple[str, str] | None = None) -> tuple[str, str] | None:
+        """Return the edge (and its process) that carries a lane now, None if none can.
+
+        `earlier`: who has messages of the lane. While it may still write them, no other gets later ones.
+        """
+        if earlier is not None:
+            link = self._links.get(earlier[0])
+            if link is not None and link.may_write(earlier[1]):
+                return earlier if link.usable else None
         usable = [link for link in self._links.values() if link.usable]
         if not usable:
             return None
@@ -145,7 +169,8 @@ class Links:
         if mine is None:
             return
         mine.problem = ""
-        mine.over = False
+        mine.over = mine.given_up = False
+        mine.calm()
         if opened.new_session:
             mine.sent.clear()
         write = self.gateway.log.failure if opened.missing else self.gateway.log.info
@@ -164,6 +189,7 @@ class Links:
             return
         mine.problem = reason
         mine.down.set()
+        self._wait_for(mine)
         if by_peer and code == "shutdown":
             # It acknowledged all that it looked at before it said goodbye; the rest is as if it was never sent.
             mine.over = True
@@ -198,6 +224,18 @@ class Links:
             adopted(gateway, change.follow)
 
         gateway.commit([*change.operations, position], done)
+
+    def _wait_for(self, link: EdgeLink) -> None:
+        """Give an edge some time to come back, from when it was lost."""
+
+        def give_up() -> None:
+            link.patience = None
+            link.given_up = True
+            self.gateway.log.warning("link-given-up", peer=link.name, reason=link.problem)
+            self.gateway.xmpp_lanes.pump_all()
+
+        if link.patience is None and not link.given_up:
+            link.patience = self._loop.call_later(self.gateway.settings.limits.edge_patience_seconds, give_up)
 
     # Dialling.
 

@@ -15,6 +15,7 @@ from xmppgw.telemetry.settings import (
     Endpoint,
     Host,
     MetricsSettings,
+    Octets,
     Port,
     Seconds,
     SettingsProblem,
@@ -106,14 +107,19 @@ class FrontEndLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sip_pong_seconds: Seconds = 10.0
     #: A non-INVITE transaction's 64*T1 (RFC 3261 timer F).
     sip_transaction_seconds: Seconds = 32.0
-    #: Messages taken but not yet delivered: one partner, all together, one conversation.
+    #: Messages taken but not yet delivered, by number and by octets: one partner, all together. Whichever is reached
+    #: first. Errors and replies may have as much again as all messages together.
     queue_per_partner: Count = 10_000
+    queue_per_partner_bytes: Octets = 32 * 1024 * 1024
     queue_total: Count = 100_000
-    queue_per_conversation: Count = 1_000
+    queue_total_bytes: Octets = 256 * 1024 * 1024
     #: What edges may have of one lane at a time, messages and octets. Less than an edge queues (its outbound_queue_*):
     #: what it had no room for would be overtaken by what it took afterwards.
     lane_window_messages: Count = 256
     lane_window_bytes: Count = 1024 * 1024
+    #: A lane whose messages an edge has waits for that edge, so that nothing is overtaken. One whose link is lost for
+    #: longer than this is waited for no more: an order kept for an hour is worth less than the other edge's service.
+    edge_patience_seconds: Seconds = 15.0
     #: MESSAGE requests that wait for a final response, all targets together.
     sip_outstanding: Count = 256
     #: First and longest pause between two attempts to deliver one message.

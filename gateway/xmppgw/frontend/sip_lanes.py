@@ -29,10 +29,11 @@ RETRIED_STATUSES = frozenset({503})
 #: Messages kept in readable form beside the store, until they have been sent for the first time.
 MAXIMUM_READ = 1_024
 MAYBE_DELIVERED = Failure("remote-server-timeout", "the gateway cannot tell whether it was delivered")
+LATE = Failure("remote-server-timeout", "it could not be delivered in time")
 
 
 class _Lane:
-    __slots__ = ("busy", "items", "timer", "uncommitted")
+    __slots__ = ("busy", "due", "items", "timer", "uncommitted")
 
     def __init__(self) -> None:
         self.items: deque[Item] = deque()
@@ -40,6 +41,8 @@ class _Lane:
         self.busy = False
         #: Accepted items whose commit is under way.
         self.uncommitted = 0
+        #: When the head may leave, on the loop's clock: setting the wall clock must not stop a lane.
+        self.due = 0.0
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -56,15 +59,16 @@ class SipLanes:
         #: What intake has read already of items that will leave soon.
         self._read: dict[int, Message] = {}
 
-    def load(self, items: list[Item]) -> None:
-        """Take over what an earlier process left; what it held may have been delivered and is returned."""
-        for item in items:
-            self._gateway.entered(item)
-            lane = self._lanes.setdefault(item.lane, _Lane())
-            if item.holder:
-                self._finish_unsent(item, MAYBE_DELIVERED)
-            else:
-                lane.items.append(item)
+    def load(self, item: Item) -> None:
+        """Take over what an earlier process left and never sent; in the order of ids."""
+        gateway = self._gateway
+        gateway.entered(item)
+        lane = self._lanes.setdefault(item.lane, _Lane())
+        if not lane.items:
+            # Never longer than our own longest pause: the clock may have been set back since.
+            wait = min(item.not_before - gateway.clock(), gateway.settings.limits.retry_maximum_seconds)
+            lane.due = self._loop.time() + max(wait, 0.0)
+        lane.items.append(item)
 
     def pump_all(self) -> None:
         """The next hop can be reached: send what waits."""
@@ -92,7 +96,6 @@ class SipLanes:
         lane.uncommitted -= 1
         held = item.holder == HOLDER
         if new:
-            self._gateway.entered(item)
             if held:
                 lane.items.appendleft(item)
                 self._send(item)
@@ -108,9 +111,11 @@ class SipLanes:
     def expire(self, now: float) -> None:
         """Return what waits for too long."""
         for lane in list(self._lanes.values()):
+            lane.items = dated(lane.items, now)
             while lane.items and not lane.busy and lane.items[0].expires <= now:
                 item = lane.items.popleft()
-                self._finish_unsent(item, Failure("remote-server-timeout", "it could not be delivered in time"))
+                lane.due = 0.0
+                self._finish_unsent(item, LATE)
 
     @property
     def depth(self) -> int:
@@ -138,7 +143,7 @@ class SipLanes:
             return
         gateway = self._gateway
         head = lane.items[0]
-        wait = head.not_before - gateway.clock()
+        wait = lane.due - self._loop.time()
         if wait > 0:
             if lane.timer is None:
                 lane.timer = self._loop.call_later(wait, self._due, name)
@@ -254,7 +259,7 @@ class SipLanes:
         operations: list[Finish | Hold] = [Finish(item.id, follow)]
         following: Item | None = None
         head = lane.items[0] if lane.items else None
-        if head is not None and head.not_before <= gateway.clock() and gateway.sip.ready and not gateway.draining:
+        if head is not None and gateway.sip.ready and not gateway.draining:
             # The next one leaves with the same disk flush; the place that became free is its.
             following = head
             operations.append(Hold(head.id, HOLDER))
@@ -286,13 +291,16 @@ class SipLanes:
 
     def _put_off(self, item: Item, seconds: float, reason: str) -> None:
         gateway = self._gateway
+        lane = self._lanes[item.lane]
+        item = lane.items[0]  # its times may be others by now
         attempts = item.attempts + 1
-        not_before = gateway.clock() + max(seconds, gateway.backoff(item.attempts))
+        pause = max(seconds, gateway.backoff(item.attempts))
+        not_before = gateway.clock() + pause
         if not_before >= item.expires:
             self._end(item, Failure("remote-server-timeout", reason))
             return
-        lane = self._lanes[item.lane]
         lane.items[0] = replace(item, holder="", attempts=attempts, not_before=not_before)
+        lane.due = self._loop.time() + pause
         gateway.counters.retried.labels("to_sip", gateway.counters.partners.label(item.partner)).inc()
         gateway.log.info(
             "message-deferred", correlation=item.correlation, direction="to_sip", attempts=attempts, reason=reason
@@ -312,8 +320,9 @@ class SipLanes:
 
 
 def adopt(gateway: FrontEndContext, follow: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Before the commit of items that follow from another's end: let their lanes prepare them."""
-    gateway.entering.update(item.partner for item in follow)
+    """Before the commit of items that follow from another's end: count them, let their lanes prepare them."""
+    for item in follow:
+        gateway.entered(item)
     return tuple(
         gateway.sip_lanes.prepare(item) if item.direction == "to_sip" else gateway.xmpp_lanes.prepare(item)
         for item in follow
@@ -321,13 +330,30 @@ def adopt(gateway: FrontEndContext, follow: tuple[Item, ...]) -> tuple[Item, ...
 
 
 def adopted(gateway: FrontEndContext, follow: tuple[Item, ...], *, new: bool = True) -> None:
-    """After the commit: the items are their lanes' now."""
-    gateway.entering.subtract(item.partner for item in follow)
+    """After the commit: the items are their lanes' now, unless they are there already."""
     for item in follow:
+        if not new:
+            gateway.left(item)
         if item.direction == "to_sip":
             gateway.sip_lanes.committed(item, new=new)
         else:
             gateway.xmpp_lanes.committed(item, new=new)
+
+
+def dated(items: deque[Item], now: float) -> deque[Item]:
+    """Give items of the future an age of nothing and their whole time: the clock was set back since they were made.
+
+    Looks at the ends only, as long as they are not of the future. Without it a lane would not let go of anything for as
+    long as the clock was set back.
+    """
+    if not items or max(items[0].created, items[-1].created) <= now:
+        return items
+    return deque(dated_item(item, now) for item in items)
+
+
+def dated_item(item: Item, now: float) -> Item:
+    """The same for one item."""
+    return item if item.created <= now else replace(item, created=now, expires=now + item.expires - item.created)
 
 
 def _retry_after(response: Response) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from xmppgw.frontend.context import FrontEndContext
 from xmppgw.frontend.payloads import OutgoingKept, kept
 from xmppgw.frontend.returns import returned
-from xmppgw.frontend.sip_lanes import MAYBE_DELIVERED, adopt, adopted
+from xmppgw.frontend.sip_lanes import LATE, MAYBE_DELIVERED, adopt, adopted, dated, dated_item
 from xmppgw.link.messages import Deliver, Outcome
 from xmppgw.store.interface import Defer, Finish, Hold, Item, Operation
 from xmppgw.translate.neutral import Failure
@@ -45,16 +45,19 @@ class Change:
 
 
 class _Lane:
-    __slots__ = ("away", "away_bytes", "not_before", "queued", "timer", "uncommitted")
+    __slots__ = ("away", "away_bytes", "carrier", "due", "queued", "timer", "uncommitted")
 
     def __init__(self) -> None:
         self.queued: deque[Item] = deque()
         #: What edges have, and what is on its way to them: messages and octets.
         self.away = 0
         self.away_bytes = 0
+        #: The edge, and its process, that was given the last of them: what comes later must not overtake it elsewhere.
+        self.carrier: tuple[str, str] | None = None
         #: Accepted items that nobody holds and whose commit is under way.
         self.uncommitted = 0
-        self.not_before = 0.0
+        #: When the next one may leave, on the loop's clock: setting the wall clock must not stop a lane.
+        self.due = 0.0
         self.timer: asyncio.TimerHandle | None = None
 
     def put_back(self, item: Item) -> None:
@@ -72,16 +75,15 @@ class XmppLanes:
         self._lanes: dict[str, _Lane] = {}
         self._held: dict[int, _Held] = {}
 
-    def load(self, items: list[Item]) -> None:
-        """Take over what an earlier process left."""
-        for item in items:
-            self._gateway.entered(item)
-            if item.holder:
-                edge, _, session = item.holder.partition("|")
-                self._count_away(item)
-                self._held[item.id] = _Held(item, edge, session, ask_again=True)
-            else:
-                self._lanes.setdefault(item.lane, _Lane()).queued.append(item)
+    def load(self, item: Item) -> None:
+        """Take over what an earlier process left; in the order of ids."""
+        self._gateway.entered(item)
+        if item.holder:
+            edge, _, session = item.holder.partition("|")
+            self._count_away(item, (edge, session))
+            self._held[item.id] = _Held(item, edge, session, ask_again=True)
+        else:
+            self._lanes.setdefault(item.lane, _Lane()).queued.append(item)
 
     @property
     def depth(self) -> int:
@@ -103,13 +105,13 @@ class XmppLanes:
         """Before the commit of a new item: hold it at once if it can leave at once."""
         lane = self._lanes.setdefault(item.lane, _Lane())
         link = None
-        if not (lane.queued or lane.uncommitted or lane.not_before > self._gateway.clock()) and self._has_room(lane):
-            link = self._link(item.lane)
+        if not (lane.queued or lane.uncommitted or lane.due > self._loop.time()) and self._has_room(lane):
+            link = self._link(item.lane, lane)
         if link is None:
             lane.uncommitted += 1
             return item
         edge, session = link
-        self._count_away(item)
+        self._count_away(item, link)
         return replace(item, holder=f"{edge}|{session}")
 
     def committed(self, item: Item, *, new: bool) -> None:
@@ -118,7 +120,6 @@ class XmppLanes:
             if not new:
                 self._count_back(item)
                 return
-            self._gateway.entered(item)
             edge, _, session = item.holder.partition("|")
             self._held[item.id] = _Held(item, edge, session)
             self._send(item)
@@ -126,7 +127,6 @@ class XmppLanes:
         lane = self._lanes[item.lane]
         lane.uncommitted -= 1
         if new:
-            self._gateway.entered(item)
             lane.queued.append(item)
         self._pump(item.lane)
 
@@ -142,7 +142,7 @@ class XmppLanes:
                 self._send(held.item)
         for lane in self._lanes.values():
             # Whatever kept a partner from being reached, this process of the edge has not tried yet.
-            lane.not_before = 0.0
+            lane.due = 0.0
             if lane.timer is not None:
                 lane.timer.cancel()
                 lane.timer = None
@@ -183,14 +183,16 @@ class XmppLanes:
 
     def expire(self, now: float) -> None:
         """Return what waits for too long."""
-        late = Failure("remote-server-timeout", "it could not be delivered in time")
         for lane in list(self._lanes.values()):
+            lane.queued = dated(lane.queued, now)
             while lane.queued and lane.queued[0].expires <= now:
                 item = lane.queued.popleft()
-                self._apply(self._finish(item, late))
-        for held in [each for each in self._held.values() if each.item.expires + GRACE_SECONDS <= now]:
-            # The edge has let the time pass as well, and says nothing: it is gone for good.
-            self._end(held.item, MAYBE_DELIVERED)
+                self._apply(self._finish(item, LATE))
+        for held in list(self._held.values()):
+            held.item = dated_item(held.item, now)
+            if held.item.expires + GRACE_SECONDS <= now:
+                # The edge has let the time pass as well, and says nothing: it is gone for good.
+                self._end(held.item, MAYBE_DELIVERED)
 
     # Sending.
 
@@ -199,8 +201,10 @@ class XmppLanes:
         for name in list(self._lanes):
             self._pump(name)
 
-    def _link(self, name: str) -> tuple[str, str] | None:
-        return None if self._gateway.draining else self._gateway.links.choose(name)
+    def _link(self, name: str, lane: _Lane) -> tuple[str, str] | None:
+        if self._gateway.draining:
+            return None
+        return self._gateway.links.choose(name, lane.carrier if lane.away else None)
 
     def _pump(self, name: str) -> None:
         lane = self._lanes.get(name)
@@ -208,23 +212,23 @@ class XmppLanes:
             return
         if not lane.queued:
             empty = not (lane.uncommitted or lane.away)
-            if empty and lane.timer is None and lane.not_before <= self._gateway.clock():
+            if empty and lane.timer is None and lane.due <= self._loop.time():
                 del self._lanes[name]
             return
-        wait = lane.not_before - self._gateway.clock()
+        wait = lane.due - self._loop.time()
         if wait > 0:
             if lane.timer is None:
                 lane.timer = self._loop.call_later(wait, self._due, name)
             return
-        link = self._link(name) if self._has_room(lane) else None
+        link = self._link(name, lane) if self._has_room(lane) else None
         if link is None:
-            return  # asked again when a link opens or has room, or when something comes back
+            return  # asked again when a link opens, has room or is given up, or when something comes back
         edge, session = link
         holder = f"{edge}|{session}"
         batch: list[Item] = []
         while lane.queued and len(batch) < BATCH and self._has_room(lane):
             item = replace(lane.queued.popleft(), holder=holder)
-            self._count_away(item)
+            self._count_away(item, link)
             self._held[item.id] = _Held(item, edge, session)
             batch.append(item)
 
@@ -241,8 +245,9 @@ class XmppLanes:
         limits = self._gateway.settings.limits
         return lane.away < limits.lane_window_messages and lane.away_bytes < limits.lane_window_bytes
 
-    def _count_away(self, item: Item) -> None:
+    def _count_away(self, item: Item, carrier: tuple[str, str]) -> None:
         lane = self._lanes.setdefault(item.lane, _Lane())
+        lane.carrier = carrier
         lane.away += 1
         lane.away_bytes += len(item.payload)
 
@@ -268,6 +273,7 @@ class XmppLanes:
         held = self._held.get(item.id)
         if held is None:
             return  # returned meanwhile
+        item = held.item  # its times may be others by now
         payload = kept(item.payload, OutgoingKept)
         message = Deliver(
             delivery=self._gateway.delivery_name(item.id),
@@ -286,13 +292,14 @@ class XmppLanes:
     def _defer(self, item: Item, seconds: float, reason: str) -> Change:
         gateway = self._gateway
         attempts = item.attempts + 1
-        not_before = gateway.clock() + max(seconds, gateway.backoff(item.attempts) if seconds or item.attempts else 0.0)
+        pause = max(seconds, gateway.backoff(item.attempts) if seconds or item.attempts else 0.0)
+        not_before = gateway.clock() + pause
         if not_before >= item.expires:
             return self._finish(item, Failure("remote-server-timeout", reason))
         self._let_go(item)
         lane = self._lanes.setdefault(item.lane, _Lane())
         lane.put_back(replace(item, holder="", attempts=attempts, not_before=not_before))
-        lane.not_before = max(lane.not_before, not_before)
+        lane.due = max(lane.due, self._loop.time() + pause)
         gateway.counters.retried.labels("to_xmpp", gateway.counters.partners.label(item.partner)).inc()
         gateway.log.info(
             "message-deferred", correlation=item.correlation, direction="to_xmpp", attempts=attempts, reason=reason

@@ -1,8 +1,8 @@
 """What any store of the front end does, whichever engine is behind it.
 
 A transaction is a sequence of operations that is applied as a whole and is durable when its future is done. The event
-loop never waits for a disk: it submits and goes on. Everything that is not finished is handed over once at start, and
-from then on the front end keeps its lanes in memory beside the store.
+loop never waits for a disk: it submits and goes on. Everything that is not finished is handed over once at start, in
+pages, and from then on the front end keeps its lanes in memory beside the store.
 
 Called by the front end only. `tests/unit/store/conformance.py` is what an engine must pass.
 """
@@ -130,8 +130,11 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def unfinished(self) -> list[Item]:
-        """Return every item that is not finished, by id."""
+    async def unfinished(self, after: int = 0) -> list[Item]:
+        """Return items that are not finished and have a higher id than `after`, by id: a bounded number of octets.
+
+        Empty when there are no more. Ask again with the last id of one answer for the next.
+        """
 
     @abstractmethod
     async def last_id(self) -> int:

@@ -34,7 +34,10 @@ SCHEMA_VERSION = 1
 #: Transactions in one commit; more only makes the first one wait longer.
 MAXIMUM_GROUP = 512
 #: Rows that one Forget removes, so that no message waits behind a large clean-up.
-MAXIMUM_FORGOTTEN = 2_000
+MAXIMUM_FORGOTTEN = 500
+#: One page of what is not finished: more would only take memory while it is read.
+PAGE_ITEMS = 1_000
+PAGE_BYTES = 4 * 1024 * 1024
 #: Another process that holds the file (the one we replace) is waited for this long.
 LOCK_SECONDS = 5.0
 #: Behind the store's own name, for the copy that a backup takes away.
@@ -111,10 +114,22 @@ class SqliteStore(Store):
             self._work.put(_Transaction(operations, future))
         return future
 
-    async def unfinished(self) -> list[Item]:
-        """Return every item that is not finished, by id."""
-        rows = await self._ask(lambda: self._connection.execute(f"SELECT {_ITEM} FROM outbox ORDER BY id").fetchall())  # noqa: S608 - a constant
-        return [Item(*row) for row in rows]
+    async def unfinished(self, after: int = 0) -> list[Item]:
+        """Return a page of items that are not finished, by id; see Store.unfinished."""
+
+        def page() -> list[Item]:
+            found: list[Item] = []
+            octets = 0
+            rows = self._connection.execute(f"SELECT {_ITEM} FROM outbox WHERE id > ? ORDER BY id", (after,))  # noqa: S608 - a constant
+            for row in rows:
+                found.append(Item(*row))
+                octets += len(found[-1].payload)
+                if octets >= PAGE_BYTES or len(found) >= PAGE_ITEMS:
+                    break
+            rows.close()
+            return found
+
+        return await self._ask(page)
 
     async def last_id(self) -> int:
         """Return the highest id ever used."""

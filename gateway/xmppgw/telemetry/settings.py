@@ -18,6 +18,8 @@ ListenPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400 * 7)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+#: A bound on what is held in memory; no host of ours has more than 64 GiB.
+Octets = Annotated[int, msgspec.Meta(ge=1, le=64 * 1024**3)]
 
 #: A settings file larger than this is not one: 10,000 partners take about 2 MiB.
 MAXIMUM_FILE_BYTES = 32 * 1024 * 1024

@@ -42,6 +42,16 @@ class StoreConformance:
         store = await reopen()
         assert await store.unfinished() == [items[1], items[0]]
 
+    async def test_what_is_not_finished_comes_in_pages_of_which_each_is_bounded(self, reopen: Reopen) -> None:
+        store = await reopen()
+        large = [item(number, payload=bytes(512 * 1024)) for number in range(1, 41)]
+        await store.submit([Accept((*large, *(item(number) for number in range(41, 3_041))), 1.0)])
+        found: list[int] = []
+        while page := await store.unfinished(found[-1] if found else 0):
+            assert sum(len(each.payload) for each in page) < 8 * 1024 * 1024
+            found += [each.id for each in page]
+        assert found == list(range(1, 3_041))
+
     async def test_a_key_seen_before_adds_nothing(self, reopen: Reopen) -> None:
         store = await reopen()
         assert await store.submit([Accept((item(1),), 1.0, key=b"k")]) == (True,)
