@@ -127,6 +127,7 @@ class _Writer:
             },
             "dns": {
                 "provider": Noted("manual", "rfc2136, where the zone takes signed updates"),
+                "authoritative": [Gap("address of a name server of the zones, each of them")],
                 "resolvers": [Gap("address of a resolver that the edges ask")],
                 "zones": [Gap("the zone in which the SRV records live; one for each, if there are more")],
             },

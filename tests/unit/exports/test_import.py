@@ -147,7 +147,7 @@ def test_a_document_whose_gaps_are_filled_in_is_accepted(tmp_path: Path, capsys:
         *parents, last = path.replace("[", ".[").split(".")
         for part in parents:
             at = at[int(part.strip("[]"))] if part.startswith("[") else at[part]  # type: ignore[index]
-        name = "addresses" in path or "resolvers" in path
+        name = any(word in path for word in ("addresses", "resolvers", "authoritative"))
         value = values.get(path) or (f"198.51.100.{address}" if name else f"h{address}.corp.example")
         at[int(last.strip("[]")) if last.startswith("[") else last] = value  # type: ignore[index]
     document["certificates"]["public"]["authority"] = "public"
