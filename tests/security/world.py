@@ -487,6 +487,14 @@ class Journal(io.StringIO):
         return [line for line in found if event is None or line["event"] == event]
 
 
+def a_free_port() -> int:
+    """A port that nobody listens on, below those that the kernel gives to connections: it stays free until used."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class World:
     """Both daemons and everything around them."""
 
@@ -527,8 +535,7 @@ class World:
         #: The same of frontend.json.
         self.front_end_changes: dict[str, Any] = {}
         self._edge_port = 0
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._link_port = int(free.getsockname()[1])
+        self._link_port = a_free_port()
         self._sip_port = 0
         #: Held by "systemd": a daemon that restarts refuses nobody.
         self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(2)]
