@@ -136,11 +136,16 @@ async def test_what_was_acknowledged_is_delivered_once_or_returned_once(world: W
         lambda: set(last) <= set(traffic.to_platform()) | traffic.returned_to_partner(),
         "all of the stream that was not cut was delivered or returned",
     )
-    unprotected = 0
+    unprotected, amid = 0, []
+    found = set(traffic.to_platform()) | traffic.returned_to_partner()
     for stream in traffic.streams:
-        known = [text in set(traffic.to_platform()) | traffic.returned_to_partner() for text in stream]
-        assert known == sorted(known, reverse=True), "lost is only the end of a stream"
+        known = [text in found for text in stream]
+        end = len(known) - known[::-1].index(True) if True in known else 0
+        amid += [text for text in stream[:end] if text not in found]
         unprotected += known.count(False)
+    # What died with the front end between platform and answer comes back as an error, and that may die with an edge.
+    dropped = (world.folder / "frontend.log").read_text(encoding="utf-8").count('"reply-dropped"')
+    assert len(amid) <= dropped, f"{amid} is not the end of a stream; killed: {killed}, errors dropped: {dropped}"
     doubled = [len(each) - len(set(each)) for each in (traffic.to_platform(), traffic.to_partner())]
     assert doubled == [0, 0]
     print(
