@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from tests.security.world import OWN, World, eventually, world_of
 
 from xmppgw.store.interface import Accept, Sent
@@ -82,37 +83,23 @@ async def test_what_a_partner_had_not_been_sent_when_it_closed_goes_out_on_a_new
     assert len(streams) == 2, "one that was closed, one that replaced it"
 
 
-async def test_a_full_queue_is_said_to_the_sender_on_either_side(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("limit", "padding"),
+    [({"queue_per_partner": 3}, ""), ({"queue_per_partner_bytes": 12_000}, " " + "x" * 4_000)],
+    ids=["by number", "by octets"],
+)
+async def test_a_full_queue_is_said_to_the_sender_on_either_side(
+    tmp_path: Path, limit: dict[str, int], padding: str
+) -> None:
     async def tiny(world: World) -> None:
-        world.front_end_limits |= {"queue_per_partner": 3, "drain_seconds": 0.1}
+        world.front_end_limits |= {**limit, "drain_seconds": 0.1}
 
     async with world_of(tmp_path, tiny) as world:
         leg = await world.partner1.authenticated()
         world.platform.stop_listening()
         await eventually(lambda: not world.front_end.context.sip.ready, "the platform is gone")
         for number in range(4):
-            leg.send(world.partner1.message(f"m{number}", number=f"q{number}"))
-        (error,) = await world.partner1.stanzas.count(1)
-        assert (error.type, error.id) == ("error", "q3")
-        status = await world.platform.status(await world.platform.send("one more"))
-        assert 400 <= status < 600
-        assert status != 503
-        await world.platform.listen()
-        await world.platform.requests.count(3)
-        assert world.platform.bodies() == ["m0", "m1", "m2"]
-        assert await world.platform.status(await world.platform.send("now", user=f"bob@{OWN}")) == 202
-
-
-async def test_a_queue_that_is_full_by_octets_is_said_in_the_same_way(tmp_path: Path) -> None:
-    async def tiny(world: World) -> None:
-        world.front_end_limits |= {"queue_per_partner_bytes": 12_000, "drain_seconds": 0.1}
-
-    async with world_of(tmp_path, tiny) as world:
-        leg = await world.partner1.authenticated()
-        world.platform.stop_listening()
-        await eventually(lambda: not world.front_end.context.sip.ready, "the platform is gone")
-        for number in range(4):
-            leg.send(world.partner1.message(f"m{number} {'x' * 4_000}", number=f"q{number}"))
+            leg.send(world.partner1.message(f"m{number}{padding}", number=f"q{number}"))
         (error,) = await world.partner1.stanzas.count(1)
         assert (error.type, error.id) == ("error", "q3")
         assert error.element.child("error").child("resource-constraint", NS_STANZA_ERRORS) is not None

@@ -14,6 +14,7 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
 )
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_changes import Change, ChangeError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.dns_world import World
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import AWAITED
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 READ_BACK_POLL = 0.3
@@ -21,8 +22,6 @@ READ_BACK_POLL = 0.3
 MANUAL_POLL = 5.0
 """Seconds between two looks while a person types; also how often the countdown is shown."""
 
-AWAITED = 6
-"""Exit status of a run that waits for somebody: nothing failed, and the same playbook goes on afterwards."""
 
 display = Display()
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import farewell, handing_over, steps_file
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import AWAITED
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 display = Display()
-AWAITED = 6
-"""Exit status of a run that waits for somebody, as the action `handover` has it."""
 FILE = "decommission.txt"
 
 

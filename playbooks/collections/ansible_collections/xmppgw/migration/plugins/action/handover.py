@@ -7,12 +7,10 @@ from pathlib import Path
 
 from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import handing_over, newest_word, steps_file
-from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import AWAITED, PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 display = Display()
-AWAITED = 6
-"""Exit status of a run that waits for somebody: nothing failed, and the same playbook goes on afterwards."""
 SHOWN = 10
 """Lines of an order that are printed; the file has them all."""
 POLL = 2.0

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import evidence, steps_file
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import AWAITED
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
 from xmppgw.runbook.quoting import QuotingProblem
 from xmppgw.runbook.rendering import RunbookProblem, drain_script
 
 display = Display()
-AWAITED = 6
-"""Exit status of a run that waits for somebody, as the action `handover` has it."""
 FILE = "drain.ps1"
 
 

@@ -6,10 +6,9 @@ import time
 
 from ansible.utils.display import Display
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import steps_file
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import AWAITED
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction
 
-AWAITED = 6
-"""Exit status: nothing failed, and the next run goes on here."""
 RENEW_EVERY = 240.0
 """Seconds; the lock is granted for 900, so a run that waits for hours keeps it and one that dies gives it up."""
 
