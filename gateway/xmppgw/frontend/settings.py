@@ -101,7 +101,6 @@ class FrontEndLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sip_connections: Count = 64
     #: Requests of one SIP connection that wait for the store or for a partner.
     sip_pending_requests: Count = 1_000
-    sip_message_bytes: Count = 131_072
     #: CRLF keep-alive on the connection to the next hop (RFC 5626 4.4.1) and how long the pong may take.
     sip_keepalive_seconds: Seconds = 60.0
     sip_pong_seconds: Seconds = 10.0

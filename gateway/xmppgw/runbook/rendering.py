@@ -55,7 +55,7 @@ class Move:
     user: str
     """address without `sip:`"""
     source: str
-    """FQDN of the pool on which the user is now"""
+    """FQDN of the pool on which the user is now; empty: as the script finds it, which it keeps for its `-Undo`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +286,7 @@ def _wave(federation: Federation, wave: str, moves: Iterable[Move]) -> dict[str,
 
 
 def _users(federation: Federation, _attachment: Attachment) -> dict[str, object]:
-    source = federation.legacy.pool if federation.legacy else federation.target.pool
-    return _wave(federation, "the pilot", [Move(user, source) for user in _pilots(federation)])
+    return _wave(federation, "the pilot", [Move(user, "") for user in _pilots(federation)])
 
 
 def _pilots(federation: Federation) -> list[str]:

@@ -1,8 +1,14 @@
 """What check mode says of the way back: every step's changes, each on top of what the later step leaves."""
 
+from pathlib import Path
+
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_back, run_facts, wanted, whole_plan
 
+ROOT = Path(__file__).resolve().parents[3]
 EVERY_STEP = {str(number): True for number in range(1, 7)}
 
 
@@ -49,6 +55,21 @@ def test_only_what_is_taken_back_is_planned(world):
     migrated(world)
     steps = back(world, {**dict.fromkeys(EVERY_STEP, False), "5": True})
     assert [number for number, actions in steps.items() if actions] == [5]
+
+
+@pytest.mark.parametrize(("issuer", "stays"), [("private_ca", False), ("import", True)])
+def test_a_key_for_which_people_had_a_chain_signed_outlives_the_certificate(world, issuer, stays):
+    migrated(world)
+    world.federation["certificates"]["public"] = {"issuer": issuer, "authority": "public"}
+    world.gateways["edge1"]["certificates"] = {"public": {"pem": "x", "public_key": "y"}}
+    picture = world.picture()
+    assert run_facts.undo_facts(picture)["public_key_stays"] is stays
+    [certificate] = [item for item in back(world)[4] if item["kind"] == "certificate"]
+    assert ("and its key from edge1" in certificate["what"]) is not stays
+    assert ("its key, for which the chain was signed, stays" in certificate["what"]) is stays
+    [task] = yaml.safe_load((ROOT / "roles" / "certificates" / "tasks" / "remove.yml").read_text(encoding="utf-8"))
+    files = Templar(DataLoader(), variables={"certificates_key_stays": stays}).template(trust_as_template(task["loop"]))
+    assert files == (["public.crt"] if stays else ["public.crt", "public.csr", "public.key"])
 
 
 def test_a_route_and_the_users_go_back_to_where_the_journal_says(world):

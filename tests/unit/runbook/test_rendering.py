@@ -172,6 +172,29 @@ def test_a_wave_keeps_the_contacts_before_it_moves_and_never_forces(document):
     assert "o'neil@corp.example" in {token.value for token in tokens(text) if token.kind == "string"}
 
 
+def test_the_contacts_of_two_users_never_share_a_file(document):
+    """The name keeps what a file name may hold, and writes the rest by its code: no two addresses make one name."""
+    text = wave_script(document(changed()), "f", "wave 1", [Move("o'neil@corp.example", "p.example")]).decode()
+    [(kept, written)] = re.findall(
+        r"\[regex\]::Replace\(\$user, '\[\^([^]]+)\]', \{ param\(\$found\) '([^']+)' -f", text
+    )
+    assert "%" not in kept
+    assert written == "%{0:x4}"
+    assert "Join-Path $kept ($name + '.zip')" in text
+
+
+def test_the_pilots_script_goes_back_to_where_it_found_each_of_them(document):
+    """It is made of the document alone, which does not say on which of several pools a pilot is."""
+    content = changed()
+    content["federation"]["pilot"] = {"users": ["alice@corp.example"], "partner": "partner1.example"}
+    files = render(document(content), "f", attachment=Attachment.TRUSTED_APPLICATION)
+    [text] = [content.decode() for name, content in files.items() if name.endswith("-users.ps1")]
+    assert "@('alice@corp.example', '')" in text
+    kept, asked = text.index("Save-Before ('home-' + $name) $now"), text.index("Read-Before ('home-' + $name)")
+    assert max(kept, asked) < text.index("'stands    ' + $user"), "also of one who is there already"
+    assert "Export-CsUserData -PoolFqdn $now " in text
+
+
 def test_users_of_office_communications_server_move_with_its_own_cmdlet_and_without_what_it_lacks(document):
     made = document(with_products("ocs2007r2", "lync2013"))
     text = wave_script(made, "federation.yml", "wave 1", [Move("alice@corp.example", "ocs.example")]).decode()
@@ -238,6 +261,14 @@ def test_a_native_partner_comes_back_with_everything_that_it_had(document):
     # What it was without is not asked for: an empty text or a limit of 0 is not what it had.
     for name in OPTIONAL - {"AdditionalDomains"}:
         assert f"if ([string]$before.{name} -ne '') {{ $more['{name}'] = " in text, name
+
+
+def test_taking_native_partners_back_passes_over_one_that_was_never_removed_and_refuses_an_empty_folder(document):
+    text = native_script(document(changed()), "f").decode()
+    undone = text[text.index("if ($Undo) {") :]
+    assert undone.index("if (-not (Test-Path ") < undone.index("Read-Before $kept")
+    assert "continue }" in undone[: undone.index("Read-Before $kept")]
+    assert re.search(r"\$unkept -eq \$domains\.Count\) \{ throw ", undone)
 
 
 def policies_of(sites=(), users=()):

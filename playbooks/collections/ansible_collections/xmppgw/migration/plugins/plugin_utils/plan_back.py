@@ -90,12 +90,14 @@ class _Hosts:
                     yield planner.action(step, "unit", f"{host}:{name}", what, before, after, host)
 
     def without_certificates(self, step):
-        """Yield the public certificates that are removed with their keys."""
+        """Yield the public certificates that are removed; their keys stay if people had a chain signed for them."""
         for host in self.edges:
-            names = [name for name, item in self.wanted[host]["certificates"].items() if item["step"] == step]
-            for name in sorted(names):
+            table = self.wanted[host]["certificates"]
+            for name in sorted(name for name, item in table.items() if item["step"] == step):
                 if self.certificates[host].get(name):
-                    what = f"Remove the certificate {name} and its key from {host}"
+                    stays = table[name]["issuer"] == "import"
+                    what = f"Remove the certificate {name}{'' if stays else ' and its key'} from {host}"
+                    what += "; its key, for which the chain was signed, stays" * stays
                     yield planner.action(step, "certificate", f"{host}:{name}", what, "there", None, host)
 
 

@@ -177,6 +177,8 @@ def undo_facts(picture):
     federation = picture.environment.federation
     seen = {domain: picture.dns.rrset(domain) for domain in federation.own_domains}
     return {
+        # People had a chain signed for that key: without it they would begin anew.
+        "public_key_stays": federation.certificates.public.issuer == "import",
         "waves_back": plan_users.to_move_back(picture),
         "rrsets_back": {
             str(step): [
