@@ -24,7 +24,7 @@ from lab_provider.places import Places
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "pulumi"
 HOSTS = ("fw1", "dns1", "dns2", "edge1")
-LONGEST = 300  # seconds for one command of an engine
+LONGEST = 900  # seconds for one command of an engine
 
 
 @dataclass

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST = 1500  # seconds for one step
+LONGEST = 3600  # seconds for one step
 EXPRESSION = re.compile(r"\$\{\{\s*([a-z_]+(?:\.[A-Za-z0-9_-]+)+)\s*\}\}")
 COMPARISON = re.compile(r"([a-z_.]+[A-Za-z_.]*) (==|!=) ('[^']*'|[a-z_.]+)")
 REPOSITORY = "organisation/xmpp-environment"

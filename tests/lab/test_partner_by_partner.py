@@ -123,7 +123,7 @@ def test_status_answers_from_outside_while_a_run_waits_and_while_it_hangs(lab: W
         assert later["expires_in_s"] < first["expires_in_s"]
     finally:
         os.kill(run.pid, signal.SIGCONT)
-        said = run.communicate(timeout=900)[0]
+        said = run.communicate(timeout=3600)[0]
     assert run.returncode == 0, said[-6000:]
     free = status(lab)
     assert (free["run"], free["wait"]) == (None, None)
