@@ -137,10 +137,13 @@ def wire(
             f"link set {outer} master {interface.bridge} up",
         ]
         inside.append(f"link set {interface.bridge} up")
-        inside += [
-            f"address add {address} dev {interface.bridge}{' nodad' if ':' in address else ''}"
-            for address in interface.addresses
-        ]
+        first = {":" in address: address for address in reversed(interface.addresses)}
+        for address in interface.addresses:
+            six = ":" in address
+            # As in IPv4, a host speaks from its first address unless told otherwise; the kernel would take the one that
+            # came last. A deprecated one is not chosen while there is another (RFC 6724 section 5, rule 3).
+            later = " preferred_lft 0" if six and address != first[six] else ""
+            inside.append(f"address add {address} dev {interface.bridge}{' nodad' if six else ''}{later}")
     inside += [f"route add default via {gateway}" for gateway in gateways]
     namespace.ip(places.namespace, outside)
     namespace.set_kernel_parameters(

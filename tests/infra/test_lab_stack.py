@@ -56,6 +56,13 @@ def test_names_resolve_on_every_host(lab: Stack) -> None:
     assert "198.51.100.10" in lab.ssh("edge1", "getent", "ahostsv4", "edge1.corp.example")
 
 
+@pytest.mark.parametrize(("to", "first"), [("203.0.113.1", "203.0.113.53"), ("2001:db8:1::1", "2001:db8:1::53")])
+def test_a_host_speaks_from_the_first_of_its_addresses(lab: Stack, to: str, first: str) -> None:
+    """A server that binds nothing would else use whichever came last: that of a partner who is away, for one."""
+    [route] = json.loads(machines.run_on(lab.places, "dns1", ["ip", "-json", "route", "get", to]))
+    assert route["prefsrc"] == first
+
+
 def test_a_second_up_changes_nothing(lab: Stack) -> None:
     outcome = lab.up()
     assert set(outcome.counts) == {"same"}, outcome.text
