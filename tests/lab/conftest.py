@@ -17,7 +17,7 @@ from tests.lab.servers_stand_ins.stand_ins import ROOT, Lab
 
 from xmppgw.probe.report import DROPPED_BOUND
 
-LONGEST = 3600
+LONGEST = 3600  # seconds for one playbook under the probe, on a slow machine and with kills too
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.lab.conftest import ROOT, Walk, a_walk, assert_nothing_lost
+from tests.lab.conftest import LONGEST, ROOT, Walk, a_walk, assert_nothing_lost
 from tests.lab.servers_stand_ins.stand_ins import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -123,7 +123,7 @@ def test_status_answers_from_outside_while_a_run_waits_and_while_it_hangs(lab: W
         assert later["expires_in_s"] < first["expires_in_s"]
     finally:
         os.kill(run.pid, signal.SIGCONT)
-        said = run.communicate(timeout=3600)[0]
+        said = run.communicate(timeout=LONGEST)[0]
     assert run.returncode == 0, said[-6000:]
     free = status(lab)
     assert (free["run"], free["wait"]) == (None, None)
