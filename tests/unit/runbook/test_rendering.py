@@ -193,6 +193,9 @@ def test_the_pilots_script_goes_back_to_where_it_found_each_of_them(document):
     kept, asked = text.index("Save-Before ('home-' + $name) $now"), text.index("Read-Before ('home-' + $name)")
     assert max(kept, asked) < text.index("'stands    ' + $user"), "also of one who is there already"
     assert "Export-CsUserData -PoolFqdn $now " in text
+    # One who joined the document later does not keep the others from going back.
+    assert "continue }" in text[text.index("if (-not (Test-Before ('home-' + $name)))") : asked]
+    assert re.search(r"\$unkept -eq \$moves\.Count\) \{ throw ", text)
 
 
 def test_users_of_office_communications_server_move_with_its_own_cmdlet_and_without_what_it_lacks(document):
@@ -266,7 +269,7 @@ def test_a_native_partner_comes_back_with_everything_that_it_had(document):
 def test_taking_native_partners_back_passes_over_one_that_was_never_removed_and_refuses_an_empty_folder(document):
     text = native_script(document(changed()), "f").decode()
     undone = text[text.index("if ($Undo) {") :]
-    assert undone.index("if (-not (Test-Path ") < undone.index("Read-Before $kept")
+    assert undone.index("if (-not (Test-Before $kept))") < undone.index("Read-Before $kept")
     assert "continue }" in undone[: undone.index("Read-Before $kept")]
     assert re.search(r"\$unkept -eq \$domains\.Count\) \{ throw ", undone)
 

@@ -23,7 +23,7 @@ def planned(picture, undo, facts, back):
         5: lambda: [*_routes(picture, 5, facts["before_dns_back"], given=returning), *hosts.at(5, 4, hosts.every)],
         4: lambda: [
             *hosts.at(4, 3, hosts.front_ends),
-            *hosts.without_certificates(4),
+            *hosts.without_certificates(4, back["public_key_stays"]),
             *_records(back["rrsets_back"]["4"]),
         ],
         3: lambda: list(_homes(picture, back["waves_back"])),
@@ -89,15 +89,17 @@ class _Hosts:
                     what = f"Stop {name} on {host}" if after == CLOSED else f"Start {name} on {host}"
                     yield planner.action(step, "unit", f"{host}:{name}", what, before, after, host)
 
-    def without_certificates(self, step):
-        """Yield the public certificates that are removed; their keys stay if people had a chain signed for them."""
+    def without_certificates(self, step, key_stays):
+        """Yield the public certificates that are removed, with their keys unless these stay."""
         for host in self.edges:
-            table = self.wanted[host]["certificates"]
-            for name in sorted(name for name, item in table.items() if item["step"] == step):
+            names = [name for name, item in self.wanted[host]["certificates"].items() if item["step"] == step]
+            for name in sorted(names):
                 if self.certificates[host].get(name):
-                    stays = table[name]["issuer"] == "import"
-                    what = f"Remove the certificate {name}{'' if stays else ' and its key'} from {host}"
-                    what += "; its key, for which the chain was signed, stays" * stays
+                    what = f"Remove the certificate {name} and its key from {host}"
+                    if key_stays:
+                        what = (
+                            f"Remove the certificate {name} from {host}; its key, for which the chain was signed, stays"
+                        )
                     yield planner.action(step, "certificate", f"{host}:{name}", what, "there", None, host)
 
 
