@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,6 +134,30 @@ def there_and_back(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fix
     """For tests that each bring the lab to where they begin, from wherever it is."""
     with a_walk(tmp_path_factory, request.module.__name__.rpartition("_")[2] + "lab") as walk:
         yield walk
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what the hosts have logged when a test fails on a walk's lab, which is gone before anybody can look."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for walk in getattr(item, "funcargs", {}).values():
+            if isinstance(walk, Walk):
+                folder = ROOT / "out" / "failed" / item.name
+                keep_journals(walk.lab, folder)
+                report.sections.append(("journals of the lab's hosts", str(folder)))
+    return report
+
+
+def keep_journals(lab: Lab, folder: Path) -> None:
+    """Write the end of each host's journal to `folder`; of a host that is down, that it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for host in sorted(path.name for path in (lab.directory / "hosts").glob("*")):
+        try:
+            said = lab.run(host, "journalctl", "--no-pager", "--output=short-precise", "--lines=50000")
+        except (AssertionError, subprocess.TimeoutExpired) as problem:
+            said = f"{problem}\n"
+        (folder / f"{host}.log").write_text(said, encoding="utf-8")
 
 
 def assert_nothing_lost(report: dict) -> None:
