@@ -74,6 +74,10 @@ class Tally:
     def lost(self) -> set[int]:
         return set(range(self.sent)) - {number for _, number, _ in self.arrived}
 
+    def under_way(self) -> int:
+        """The first number that may still be on its way: those before it have arrived, or were lost earlier."""
+        return 1 + max((number for _, number, _ in self.arrived), default=-1)
+
     def verdict(self) -> dict[str, int]:
         numbers = [number for _, number, _ in self.arrived]
         return {
@@ -204,20 +208,20 @@ async def test_a_partner_is_switched_and_taken_back_at_fifty_messages_a_second(
     conversation = Conversation(gateway, alice, person)
     listening = asyncio.create_task(conversation.listen())
     talking = asyncio.create_task(conversation.talk())
-    inward = conversation.inward
+    inward, outward = conversation.inward, conversation.outward
     await inward.pass_on(STEADY, "legacy")
     spliced = [each for each in (await gateway.control("streams"))["streams"] if each["method"] == "spliced"]
     assert partner in {each["remote"] for each in spliced}
 
     assert (await gateway.control("phase", partner=partner, phase="gateway"))["ok"]
-    before_close = inward.sent
+    before_close, before_close_outward = inward.under_way(), outward.under_way()
     said = await asyncio.to_thread(close_streams, stage, legacy, partner)
-    await inward.pass_on(1, "ours")
-    after_close = inward.sent
+    await asyncio.gather(inward.pass_on(1, "ours"), outward.pass_on(1, "legacy"))
+    after_close, after_close_outward = inward.sent, outward.sent
     await inward.pass_on(STEADY, "ours")
 
     assert (await gateway.control("phase", partner=partner, phase="legacy"))["ok"]
-    before_return = inward.sent
+    before_return = inward.under_way()
     closed = await gateway.control("close", partner=partner, direction="in")
     assert closed["complete"], closed
     await inward.pass_on(1, "legacy")
@@ -227,22 +231,27 @@ async def test_a_partner_is_switched_and_taken_back_at_fifty_messages_a_second(
     conversation.stop()
     await talking
     with contextlib.suppress(TimeoutError):  # the counts say it better
-        await asyncio.gather(inward.all_arrived(), conversation.outward.all_arrived())
+        await asyncio.gather(inward.all_arrived(), outward.all_arrived())
     listening.cancel()
-    for tally in (inward, conversation.outward):
+    for tally in (inward, outward):
         print(
             f"legacy {legacy.software}, partner {partner}: {tally.name} sent {tally.sent}, {tally.verdict()}, "
             f"out of order {tally.out_of_order()}, longest gap {tally.longest_gap():.3f} s, through {tally.through()}"
         )
     print(
-        f"closing at legacy said {said!r}; lost {sorted(inward.lost())}, switched {before_close}, back {before_return}"
+        f"closing at legacy said {said!r}; lost {sorted(inward.lost())} inward, {sorted(outward.lost())} outward; "
+        f"switched from {before_close} to {after_close}, back from {before_return} to {after_return}"
     )
     # Prosody 0.12 lets a message that is sent while a stream comes up overtake those that wait for it, whoever is at
     # the other end. What is ours to keep is the order in which they arrived at the edge.
     received = [line["id"] for line in gateway.edge_journal.lines("stanza-received")]
     assert [f"inward-{number}" for number in inward.over("ours")] == received
     nothing = {"lost": 0, "returned": 0, "doubled": 0}
-    assert conversation.outward.verdict() == nothing
+    # COMPAT: what closes streams at an ejabberd ends its outgoing ones too, with what they have been handed. None of
+    # that passes us.
+    dropped = outward.lost() if legacy.software == "ejabberd" else set()
+    assert dropped <= {*range(before_close_outward, after_close_outward)}
+    assert outward.verdict() == {**nothing, "lost": len(dropped)}
     moves = {*range(before_close, after_close), *range(before_return, after_return)}
     unprotected = inward.lost() if "ejabberd" in {legacy.software, PARTNER_SOFTWARE[partner]} else set()
     # COMPAT: ejabberd 23 ends an incoming stream without waiting for the other side, and loses what is handed to an
