@@ -2,7 +2,7 @@
 
 Certificates (all three issuers, renewal, roll-over of the link's authority), verify, drift, upgrade and back, backup
 and restore of hosts whose disks died, the normal TTL, decommission. Every test but the first and the last begins and
-ends with a migrated gateway, so a walk that was stopped goes on where it was (out/test-all).
+ends with a migrated gateway, so a walk that was stopped goes on where it was (tests/walked).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The next run finishes, and people notice nothing of a controller's death; what a part's death may cost is stated where
 it is killed. A few boundaries, chosen by a seed, for a quick look; then every boundary of the migration, of the way
 back, and of giving all partners back and switching them again. All belong to `make test-all`, which goes on where it
-was stopped (out/test-all).
+was stopped (tests/walked).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rollback from every step to every earlier one, under traffic: nothing lost, doubled or returned, all stands again.
 
-All 21 belong to `make test-all`, which goes on where it was stopped; a table of all cells is out/test-all/*.md.
+All 21 belong to `make test-all`, which goes on where it was stopped; a table of all cells is tests/walked/*.md.
 They are walked in chains: from one cell's end the next one begins, and a migration goes up only as far as it must.
 """
 

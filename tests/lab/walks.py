@@ -1,7 +1,7 @@
 """Files of long walks that were gone through already: `make test-all`, started again, goes on with the others.
 
 A file counts as walked for the sources it was walked with and for its own text, when all of its long tests passed or
-were skipped. What was walked is in out/test-all/walks.json, and as a table beside it.
+were skipped. What was walked is in tests/walked/walks.json, and as a table beside it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Walks:
             if name not in self.texts:
                 self.texts[name] = digest(item.path)
             if self.ledger.results.get(name, {}).get("text") == self.texts[name]:
-                item.add_marker(pytest.mark.skip(reason="walked already for these sources: out/test-all/walks.md"))
+                item.add_marker(pytest.mark.skip(reason="walked already for these sources: tests/walked/walks.md"))
             else:
                 self.to_do.setdefault(name, set()).add(item.nodeid)
                 self.counts.setdefault(name, Counter())
