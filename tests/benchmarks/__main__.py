@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks`: measure, print a table, write JSON. Nothing timed here passes or fails.
 
-Parts: `codec`, `planning` and `users` need nothing; `preview` needs the cloud's SDK, `path` needs root and the lab's
-server image.
+Parts: `codec`, `planning`, `users` and `calls` need nothing; `preview` needs the cloud's SDK, `path` needs root and the
+lab's server image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.measure import Measurement, table
 
-PARTS = ("codec", "planning", "users", "preview", "path")
+PARTS = ("codec", "planning", "users", "calls", "preview", "path")
 
 
 def main() -> int:

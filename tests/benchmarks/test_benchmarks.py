@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.benchmarks import codec, measure, path, planning, users
+from tests.benchmarks import calls, codec, measure, path, planning, users
 from tests.benchmarks.measure import Measurement
 
 from xmppgw.cli.documents import examine
@@ -36,6 +36,10 @@ def test_the_benchmark_of_users_runs() -> None:
     found = {one.name: one.value for one in users.run(users=200, few=20)}
     assert found["the same export again: users changed"] == 0
     assert len(found) == 6
+
+
+def test_the_benchmark_of_calls_runs() -> None:
+    assert len(calls.run(few=0, many=1)) == 3
 
 
 def test_the_table_has_every_measurement_under_its_group() -> None:

@@ -47,20 +47,18 @@ waiting:
 
 from pathlib import Path  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import backing_up  # noqa: E402
 
+ARGUMENTS = {
+    "patterns": {"type": "list", "elements": "str", "required": True},
+    "store": {"type": "path"},
+    "control_socket": {"type": "path"},
+    "archive": {"type": "path", "required": True},
+}
 
-def main():
+
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "patterns": {"type": "list", "elements": "str", "required": True},
-            "store": {"type": "path"},
-            "control_socket": {"type": "path"},
-            "archive": {"type": "path", "required": True},
-        }
-    )
     wanted = module.params
     paths = {str(path) for pattern in wanted["patterns"] for path in Path("/").glob(pattern.lstrip("/"))}
     copy, waiting = None, 0
@@ -77,7 +75,3 @@ def main():
         if copy:
             Path(copy).unlink(missing_ok=True)
     module.exit_json(changed=False, entries=entries, waiting=waiting)
-
-
-if __name__ == "__main__":
-    main()

@@ -28,17 +28,12 @@ answers:
   returned: always
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils.packets import carry  # noqa: E402
 
+ARGUMENTS = {"packets": {"type": "list", "elements": "dict", "required": True}}
+SUPPORTS_CHECK_MODE = True
 
-def main():
+
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={"packets": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True
-    )
     module.exit_json(changed=False, answers=carry(module.params["packets"]))
-
-
-if __name__ == "__main__":
-    main()

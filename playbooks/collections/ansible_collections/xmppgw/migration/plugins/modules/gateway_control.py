@@ -74,28 +74,26 @@ waited_s:
 
 import time  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import control, readiness  # noqa: E402
+
+ARGUMENTS = {
+    "socket": {"type": "path", "required": True},
+    "request": {"type": "dict", "required": True},
+    "expect": {"type": "str", "choices": sorted(readiness.EXPECTATIONS), "default": "ok"},
+    "domains": {"type": "list", "elements": "str", "default": []},
+    "limit": {"type": "int", "default": 0},
+    "required": {"type": "bool", "default": True},
+    "repeat": {"type": "bool", "default": True},
+    "changes": {"type": "bool", "default": False},
+}
+SUPPORTS_CHECK_MODE = True
 
 POLL = 0.2
 """Seconds between two looks."""
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "socket": {"type": "path", "required": True},
-            "request": {"type": "dict", "required": True},
-            "expect": {"type": "str", "choices": sorted(readiness.EXPECTATIONS), "default": "ok"},
-            "domains": {"type": "list", "elements": "str", "default": []},
-            "limit": {"type": "int", "default": 0},
-            "required": {"type": "bool", "default": True},
-            "repeat": {"type": "bool", "default": True},
-            "changes": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
     wanted = module.params
     holds = readiness.EXPECTATIONS[wanted["expect"]]
     started = time.monotonic()
@@ -120,7 +118,3 @@ def main():
             **result,
         )
     module.exit_json(changed=wanted["changes"] and reached and answer.get("changed", True), **result)
-
-
-if __name__ == "__main__":
-    main()

@@ -71,13 +71,25 @@ import secrets  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
     control,
     host_reading,
     host_writing,
     readiness,
 )
+
+ARGUMENTS = {
+    "user": {"type": "str", "required": True},
+    "files": {"type": "dict", "required": True},
+    "units": {"type": "dict", "required": True},
+    "service": {"type": "str", "required": True},
+    "secret": {"type": "path", "no_log": False},
+    "reload": {"type": "bool", "default": False},
+    "control_socket": {"type": "path"},
+    "facts": {"type": "dict", "default": {}},
+    "expect": {"type": "str", "default": ""},
+    "limit": {"type": "int", "default": 30},
+}
 
 
 def systemctl(*arguments):
@@ -145,22 +157,8 @@ def await_expectation(path, name, facts, limit):
         time.sleep(0.2)
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "user": {"type": "str", "required": True},
-            "files": {"type": "dict", "required": True},
-            "units": {"type": "dict", "required": True},
-            "service": {"type": "str", "required": True},
-            "secret": {"type": "path", "no_log": False},
-            "reload": {"type": "bool", "default": False},
-            "control_socket": {"type": "path"},
-            "facts": {"type": "dict", "default": {}},
-            "expect": {"type": "str", "default": ""},
-            "limit": {"type": "int", "default": 30},
-        }
-    )
     wanted = module.params
     did = []
     try:
@@ -207,7 +205,3 @@ def main():
     module.exit_json(
         changed=bool(did), waited_s=waited, did=did, diff={"before": "", "after": "".join(f"{line}\n" for line in did)}
     )
-
-
-if __name__ == "__main__":
-    main()

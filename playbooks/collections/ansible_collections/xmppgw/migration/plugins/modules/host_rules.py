@@ -35,20 +35,18 @@ RETURN = r"""
 {}
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import host_rules  # noqa: E402
 
+ARGUMENTS = {
+    "act": {"type": "str", "required": True, "choices": ["attempt", "confirm", "remove"]},
+    "rules": {"type": "str", "default": ""},
+    "seconds": {"type": "int", "default": 60},
+}
+SUPPORTS_CHECK_MODE = True
 
-def main():
+
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "act": {"type": "str", "required": True, "choices": ["attempt", "confirm", "remove"]},
-            "rules": {"type": "str", "default": ""},
-            "seconds": {"type": "int", "default": 60},
-        },
-        supports_check_mode=True,
-    )
     wanted = module.params
     try:
         if wanted["act"] == "attempt":
@@ -61,7 +59,3 @@ def main():
     except host_rules.RulesError as problem:
         module.fail_json(msg=f"[{problem.code}] {problem}", code=problem.code)
     module.exit_json(changed=changed)
-
-
-if __name__ == "__main__":
-    main()

@@ -59,7 +59,6 @@ seen:
 
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
     control,
     host_reading,
@@ -72,6 +71,18 @@ from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa:
     state_directory,
     tables,
 )
+
+ARGUMENTS = {
+    "gateway": {"type": "dict"},
+    "platform": {"type": "list", "elements": "str"},
+    "legacy": {"type": "bool", "default": False},
+    "reach": {"type": "list", "elements": "dict"},
+    "next_hop": {"type": "dict"},
+    "outside": {"type": "list", "elements": "dict"},
+    "state_directory": {"type": "path"},
+    "packets": {"type": "list", "elements": "dict"},
+}
+SUPPORTS_CHECK_MODE = True
 
 AT_ONCE = 8
 """Servers that are looked at side by side."""
@@ -111,21 +122,8 @@ def read_legacy():
         return [], str(problem)
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "gateway": {"type": "dict"},
-            "platform": {"type": "list", "elements": "str"},
-            "legacy": {"type": "bool", "default": False},
-            "reach": {"type": "list", "elements": "dict"},
-            "next_hop": {"type": "dict"},
-            "outside": {"type": "list", "elements": "dict"},
-            "state_directory": {"type": "path"},
-            "packets": {"type": "list", "elements": "dict"},
-        },
-        supports_check_mode=True,
-    )
     wanted, seen = module.params, {}
     try:
         if wanted["gateway"]:
@@ -149,7 +147,3 @@ def main():
     except tables.TableError as problem:
         module.fail_json(msg=f"[migration-unreachable] {problem}", code="migration-unreachable")
     module.exit_json(changed=False, seen=seen)
-
-
-if __name__ == "__main__":
-    main()

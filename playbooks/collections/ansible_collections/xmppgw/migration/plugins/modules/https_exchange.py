@@ -56,28 +56,22 @@ answer:
   returned: always
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils.https_carrying import carry  # noqa: E402
 
+ARGUMENTS = {
+    "method": {"type": "str", "choices": ["GET", "HEAD", "POST", "PUT", "DELETE"], "required": True},
+    "url": {"type": "str", "required": True},
+    "body": {"type": "str", "default": ""},
+    "content_type": {"type": "str", "default": ""},
+    "accept": {"type": "str", "default": ""},
+    "headers": {"type": "dict", "default": {}},
+    "bearer": {"type": "str", "no_log": True},
+    "trust": {"type": "str"},
+}
+SUPPORTS_CHECK_MODE = True
 
-def main():
+
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "method": {"type": "str", "choices": ["GET", "HEAD", "POST", "PUT", "DELETE"], "required": True},
-            "url": {"type": "str", "required": True},
-            "body": {"type": "str", "default": ""},
-            "content_type": {"type": "str", "default": ""},
-            "accept": {"type": "str", "default": ""},
-            "headers": {"type": "dict", "default": {}},
-            "bearer": {"type": "str", "no_log": True},
-            "trust": {"type": "str"},
-        },
-        supports_check_mode=True,
-    )
     request = dict(module.params)
     module.exit_json(changed=False, answer=carry(request, trust=request.pop("trust")))
-
-
-if __name__ == "__main__":
-    main()

@@ -61,12 +61,21 @@ import tarfile  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
     host_reading,
     host_writing,
     release_switching,
 )
+
+ARGUMENTS = {
+    "version": {"type": "str", "required": True},
+    "wheels": {"type": "str", "required": True},
+    "archive": {"type": "path"},
+    "user": {"type": "str", "required": True},
+    "switch": {"type": "bool", "default": True},
+    "prefix": {"type": "path", "default": "/opt/xmppgw"},
+}
+SUPPORTS_CHECK_MODE = True
 
 PIP_WHEELS = Path("/usr/share/python-wheels")
 """Where Debian keeps the wheels that its venv module installs from (package python3-pip-whl)."""
@@ -98,19 +107,8 @@ def build(folder, archive, marker):
     (folder / "release.json").write_text(json.dumps(marker) + "\n", encoding="utf-8")
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "version": {"type": "str", "required": True},
-            "wheels": {"type": "str", "required": True},
-            "archive": {"type": "path"},
-            "user": {"type": "str", "required": True},
-            "switch": {"type": "bool", "default": True},
-            "prefix": {"type": "path", "default": "/opt/xmppgw"},
-        },
-        supports_check_mode=True,
-    )
     wanted = module.params
     prefix = Path(wanted["prefix"])
     folder = release_switching.folder_of(prefix, wanted["version"], wanted["wheels"])
@@ -135,7 +133,3 @@ def main():
         if wanted["archive"]:
             Path(wanted["archive"]).unlink(missing_ok=True)
     module.exit_json(changed=changed, present=present, release=str(folder))
-
-
-if __name__ == "__main__":
-    main()

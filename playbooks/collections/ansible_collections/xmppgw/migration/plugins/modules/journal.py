@@ -60,9 +60,20 @@ lock_note:
 
 import time  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import state_directory  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils.chain import ChainError  # noqa: E402
+
+ARGUMENTS = {
+    "directory": {"type": "path", "default": "/var/lib/xmppgw-migration"},
+    "bodies": {"type": "list", "elements": "dict", "default": []},
+    "records": {"type": "list", "elements": "dict", "default": []},
+    "expected_tail": {"type": "str"},
+    "lock": {"type": "dict"},
+    "gone": {"type": "str", "default": ""},
+    "release": {"type": "str"},
+}
+SUPPORTS_CHECK_MODE = True
+MUTUALLY_EXCLUSIVE = [("bodies", "records")]
 
 
 def renewed(held, lock, now):
@@ -74,21 +85,8 @@ def renewed(held, lock, now):
     return mine
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "directory": {"type": "path", "default": "/var/lib/xmppgw-migration"},
-            "bodies": {"type": "list", "elements": "dict", "default": []},
-            "records": {"type": "list", "elements": "dict", "default": []},
-            "expected_tail": {"type": "str"},
-            "lock": {"type": "dict"},
-            "gone": {"type": "str", "default": ""},
-            "release": {"type": "str"},
-        },
-        mutually_exclusive=[("bodies", "records")],
-        supports_check_mode=True,
-    )
     if module.check_mode:
         module.exit_json(changed=False, records=[], lock_note="")
     wanted = module.params
@@ -131,7 +129,3 @@ def main():
     # The journal is the run's own memory, not a change of the world: a second run that changes nothing still notes
     # itself.
     module.exit_json(changed=False, records=sealed, lock_note=note)
-
-
-if __name__ == "__main__":
-    main()

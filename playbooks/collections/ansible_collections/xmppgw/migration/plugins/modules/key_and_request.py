@@ -53,8 +53,13 @@ import os  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import host_reading, host_writing  # noqa: E402
+
+ARGUMENTS = {
+    "certificates": {"type": "dict", "required": True},
+    "chains": {"type": "dict", "default": {}},
+    "user": {"type": "str", "required": True},
+}
 
 
 def make_key(path, group):
@@ -115,15 +120,8 @@ def belongs(chain, key_path):
     return public.split() == ours.split()
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "certificates": {"type": "dict", "required": True},
-            "chains": {"type": "dict", "default": {}},
-            "user": {"type": "str", "required": True},
-        }
-    )
     wanted, chains = module.params["certificates"], module.params["chains"]
     group = module.params["user"]
     did, requests = [], {}
@@ -147,7 +145,3 @@ def main():
     except host_writing.WriteError as problem:
         module.fail_json(msg=f"[migration-certificate] {problem}", code="migration-certificate")
     module.exit_json(changed=bool(did), did=did, requests=requests)
-
-
-if __name__ == "__main__":
-    main()

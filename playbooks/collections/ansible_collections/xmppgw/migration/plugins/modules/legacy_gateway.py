@@ -29,17 +29,16 @@ did:
   returned: always
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import host_reading, legacy  # noqa: E402
+
+ARGUMENTS = {"provider": {"type": "str", "choices": ["lab"], "default": "lab"}}
+SUPPORTS_CHECK_MODE = True
 
 S2S_PORT = 5269
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={"provider": {"type": "str", "choices": ["lab"], "default": "lab"}}, supports_check_mode=True
-    )
     did = []
     try:
         if not legacy.switched_off():
@@ -54,7 +53,3 @@ def main():
             code="migration-read-back",
         )
     module.exit_json(changed=bool(did), did=did)
-
-
-if __name__ == "__main__":
-    main()

@@ -66,25 +66,23 @@ waited_s:
 
 import time  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import legacy  # noqa: E402
+
+ARGUMENTS = {
+    "domains": {"type": "list", "elements": "str", "required": True},
+    "own_domains": {"type": "list", "elements": "str", "required": True},
+    "state": {"type": "str", "choices": ["drained", "gone", "present"], "required": True},
+    "limit": {"type": "int", "default": 30},
+    "provider": {"type": "str", "choices": ["lab"], "default": "lab"},
+}
+SUPPORTS_CHECK_MODE = True
 
 POLL = 0.2
 """Seconds between two looks; one look costs the legacy gateway some 50 ms."""
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "domains": {"type": "list", "elements": "str", "required": True},
-            "own_domains": {"type": "list", "elements": "str", "required": True},
-            "state": {"type": "str", "choices": ["drained", "gone", "present"], "required": True},
-            "limit": {"type": "int", "default": 30},
-            "provider": {"type": "str", "choices": ["lab"], "default": "lab"},
-        },
-        supports_check_mode=True,
-    )
     wanted = module.params
     drain, present = wanted["state"] == "drained", wanted["state"] == "present"
     started = time.monotonic()
@@ -114,7 +112,3 @@ def main():
         left=sorted({" ".join(pair) for pair in found.values()}),
         waited_s=round(time.monotonic() - started, 2),
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -61,8 +61,15 @@ waited_s:
 import threading  # noqa: E402
 import time  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import control, readiness  # noqa: E402
+
+ARGUMENTS = {
+    "control_socket": {"type": "path", "required": True},
+    "domains": {"type": "list", "elements": "str", "required": True},
+    "own_domains": {"type": "list", "elements": "str", "required": True},
+    "limit": {"type": "int", "required": True},
+}
+SUPPORTS_CHECK_MODE = True
 
 POLL = 0.2
 """Seconds between two looks."""
@@ -89,17 +96,8 @@ def look(path, domains):
     return {**answer, "streams": theirs}
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "control_socket": {"type": "path", "required": True},
-            "domains": {"type": "list", "elements": "str", "required": True},
-            "own_domains": {"type": "list", "elements": "str", "required": True},
-            "limit": {"type": "int", "required": True},
-        },
-        supports_check_mode=True,
-    )
     wanted, path = module.params, module.params["control_socket"]
     heard = {}
     if not module.check_mode:
@@ -115,7 +113,3 @@ def main():
             break
         time.sleep(POLL)
     module.exit_json(changed=False, answer=answer, reached=reached, heard=dict(heard), waited_s=round(waited, 2))
-
-
-if __name__ == "__main__":
-    main()

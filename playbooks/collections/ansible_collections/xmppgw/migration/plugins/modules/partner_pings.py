@@ -36,23 +36,21 @@ results:
 
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import control  # noqa: E402
+
+ARGUMENTS = {
+    "control_socket": {"type": "path", "required": True},
+    "partners": {"type": "list", "elements": "str", "required": True},
+}
+SUPPORTS_CHECK_MODE = True
 
 AT_ONCE = 16
 PATIENCE = 30.0
 """Seconds; the edge itself gives up after twenty."""
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "control_socket": {"type": "path", "required": True},
-            "partners": {"type": "list", "elements": "str", "required": True},
-        },
-        supports_check_mode=True,
-    )
     path = module.params["control_socket"]
 
     def ping(partner):
@@ -64,7 +62,3 @@ def main():
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         module.exit_json(changed=False, results=list(pool.map(ping, sorted(module.params["partners"]))))
-
-
-if __name__ == "__main__":
-    main()

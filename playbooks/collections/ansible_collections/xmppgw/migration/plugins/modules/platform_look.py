@@ -58,8 +58,15 @@ waited_s:
 
 import time  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import tables  # noqa: E402
+
+ARGUMENTS = {
+    "table": {"type": "str", "choices": ["homing", "route"], "default": "homing"},
+    "entries": {"type": "list", "elements": "dict", "required": True},
+    "tolerated": {"type": "int", "default": 0},
+    "limit": {"type": "int", "default": 0},
+}
+SUPPORTS_CHECK_MODE = True
 
 POLL = 1.0
 """Seconds between two looks at a table that may have a hundred thousand rows."""
@@ -76,17 +83,8 @@ def look(table, entries):
     return rows, elsewhere, ""
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "table": {"type": "str", "choices": ["homing", "route"], "default": "homing"},
-            "entries": {"type": "list", "elements": "dict", "required": True},
-            "tolerated": {"type": "int", "default": 0},
-            "limit": {"type": "int", "default": 0},
-        },
-        supports_check_mode=True,
-    )
     wanted, started = module.params, time.monotonic()
     while True:
         rows, elsewhere, problem = look(wanted["table"], wanted["entries"])
@@ -101,7 +99,3 @@ def main():
         problem=problem,
         waited_s=round(waited, 2) if waited > POLL else 0.0,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -41,8 +41,14 @@ written:
   returned: always
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import tables  # noqa: E402
+
+ARGUMENTS = {
+    "table": {"type": "str", "choices": ["homing", "route"], "required": True},
+    "entries": {"type": "list", "elements": "dict", "required": True},
+    "provider": {"type": "str", "choices": ["lab"], "default": "lab"},
+}
+SUPPORTS_CHECK_MODE = True
 
 
 def differing(standing, entries):
@@ -56,16 +62,8 @@ def lines(table, entries):
     return "".join(f"{key} -> {table[key]}\n" for key in keys)
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "table": {"type": "str", "choices": ["homing", "route"], "required": True},
-            "entries": {"type": "list", "elements": "dict", "required": True},
-            "provider": {"type": "str", "choices": ["lab"], "default": "lab"},
-        },
-        supports_check_mode=True,
-    )
     table, entries = module.params["table"], module.params["entries"]
     try:
         with tables.Platform() as platform:
@@ -89,7 +87,3 @@ def main():
         written=[entry["key"] for entry in to_write],
         diff={"before": lines(before, entries), "after": lines(after, entries)},
     )
-
-
-if __name__ == "__main__":
-    main()

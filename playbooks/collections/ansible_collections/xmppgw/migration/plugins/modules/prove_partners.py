@@ -53,23 +53,21 @@ waited_s:
 import time  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import control  # noqa: E402
+
+ARGUMENTS = {
+    "socket": {"type": "path", "required": True},
+    "partners": {"type": "list", "elements": "str", "required": True},
+    "own_domains": {"type": "list", "elements": "str", "required": True},
+    "limit": {"type": "int", "default": 30},
+}
 
 AT_A_TIME = 16
 """Commands under way at once: the daemon serves each in a task of its own."""
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "socket": {"type": "path", "required": True},
-            "partners": {"type": "list", "elements": "str", "required": True},
-            "own_domains": {"type": "list", "elements": "str", "required": True},
-            "limit": {"type": "int", "default": 30},
-        }
-    )
     wanted = module.params
     started = time.monotonic()
 
@@ -86,7 +84,3 @@ def main():
     with ThreadPoolExecutor(max_workers=AT_A_TIME) as pool:
         answers = list(pool.map(connect, pairs))
     module.exit_json(changed=False, answers=answers, waited_s=round(time.monotonic() - started, 2))
-
-
-if __name__ == "__main__":
-    main()

@@ -59,26 +59,24 @@ set_aside:
 
 from pathlib import Path  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
     backing_up,
     host_reading,
     host_writing,
 )
 
+ARGUMENTS = {
+    "archive": {"type": "path", "required": True},
+    "entries": {"type": "list", "elements": "dict", "required": True},
+    "store": {"type": "path", "default": ""},
+    "service": {"type": "str", "required": True},
+    "user": {"type": "str", "required": True},
+    "deliver_waiting": {"type": "bool", "default": False},
+}
 
-def main():
+
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "archive": {"type": "path", "required": True},
-            "entries": {"type": "list", "elements": "dict", "required": True},
-            "store": {"type": "path", "default": ""},
-            "service": {"type": "str", "required": True},
-            "user": {"type": "str", "required": True},
-            "deliver_waiting": {"type": "bool", "default": False},
-        }
-    )
     wanted = module.params
     try:
         absent = [entry for entry in wanted["entries"] if not Path(entry["path"]).exists()]
@@ -95,7 +93,3 @@ def main():
     finally:
         Path(wanted["archive"]).unlink(missing_ok=True)
     module.exit_json(changed=bool(did), did=did, set_aside=set_aside)
-
-
-if __name__ == "__main__":
-    main()

@@ -33,21 +33,16 @@ served:
 
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils.served_certificates import first_that_answers  # noqa: E402
+
+ARGUMENTS = {"looks": {"type": "list", "elements": "dict", "required": True}}
+SUPPORTS_CHECK_MODE = True
 
 AT_ONCE = 8
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={"looks": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True
-    )
     with ThreadPoolExecutor(AT_ONCE) as pool:
         served = list(pool.map(first_that_answers, module.params["looks"]))
     module.exit_json(changed=False, served=served)
-
-
-if __name__ == "__main__":
-    main()

@@ -83,7 +83,6 @@ after:
 import subprocess  # noqa: E402
 import time  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
     control,
     host_reading,
@@ -91,6 +90,19 @@ from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa:
     readiness,
     release_switching,
 )
+
+ARGUMENTS = {
+    "release": {"type": "str", "required": True},
+    "prefix": {"type": "path", "default": "/opt/xmppgw"},
+    "kind": {"type": "str", "choices": ["edge", "frontend"], "required": True},
+    "settings": {"type": "path", "required": True},
+    "service": {"type": "str", "required": True},
+    "control_socket": {"type": "path", "required": True},
+    "expect": {"type": "list", "elements": "str", "required": True},
+    "facts": {"type": "dict", "default": {}},
+    "limit": {"type": "int", "default": 60},
+}
+SUPPORTS_CHECK_MODE = True
 
 DRAIN_LIMIT = 30.0
 """Seconds that a daemon may take to drain; it gives up by itself after 15."""
@@ -146,22 +158,8 @@ class Host:
             time.sleep(POLL)
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "release": {"type": "str", "required": True},
-            "prefix": {"type": "path", "default": "/opt/xmppgw"},
-            "kind": {"type": "str", "choices": ["edge", "frontend"], "required": True},
-            "settings": {"type": "path", "required": True},
-            "service": {"type": "str", "required": True},
-            "control_socket": {"type": "path", "required": True},
-            "expect": {"type": "list", "elements": "str", "required": True},
-            "facts": {"type": "dict", "default": {}},
-            "limit": {"type": "int", "default": 60},
-        },
-        supports_check_mode=True,
-    )
     wanted, prefix, name = module.params, module.params["prefix"], module.params["release"]
     before = release_switching.target_of(prefix, "current")
     host = Host(wanted)
@@ -183,7 +181,3 @@ def main():
             msg=f"[migration-upgrade] {problem}", code="migration-upgrade", did=[], before=before, after=after
         )
     module.exit_json(changed=bool(did), did=did, before=before, after=name)
-
-
-if __name__ == "__main__":
-    main()

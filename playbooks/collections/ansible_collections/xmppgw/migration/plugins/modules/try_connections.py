@@ -29,17 +29,12 @@ answers:
   returned: success
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import attempts  # noqa: E402
 
+ARGUMENTS = {"attempts": {"type": "list", "elements": "dict", "required": True}}
+SUPPORTS_CHECK_MODE = True
 
-def main():
+
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={"attempts": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True
-    )
     module.exit_json(changed=False, answers=attempts.attempt_all(module.params["attempts"]))
-
-
-if __name__ == "__main__":
-    main()

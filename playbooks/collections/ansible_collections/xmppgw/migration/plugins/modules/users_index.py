@@ -43,7 +43,14 @@ said:
 
 from pathlib import Path  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible_collections.xmppgw.migration.plugins.module_utils import host_writing  # noqa: E402
+
+ARGUMENTS = {
+    "table": {"type": "path", "default": "/etc/xmppgw/users.json"},
+    "index": {"type": "path", "required": True},
+    "program": {"type": "path", "default": "/opt/xmppgw/current/bin/xmppgw"},
+}
+SUPPORTS_CHECK_MODE = True
 
 
 def current(table, index):
@@ -54,28 +61,15 @@ def current(table, index):
         return False
 
 
-def main():
+def run(module):
     """Build the index if it is due."""
-    module = AnsibleModule(
-        argument_spec={
-            "table": {"type": "path", "default": "/etc/xmppgw/users.json"},
-            "index": {"type": "path", "required": True},
-            "program": {"type": "path", "default": "/opt/xmppgw/current/bin/xmppgw"},
-        },
-        supports_check_mode=True,
-    )
     table, index = Path(module.params["table"]), Path(module.params["index"])
     if current(table, index) or module.check_mode:
         module.exit_json(changed=not current(table, index))
     arguments = [module.params["program"], "user", "index", "--users", str(table), "--output", str(index)]
-    status, said, problem = module.run_command(arguments)
-    if status != 0:
-        module.fail_json(
-            msg=f"the table of users cannot be indexed; the front end keeps the old index: {problem.strip()}"
-        )
+    try:
+        said = host_writing.run(arguments)
+    except host_writing.WriteError as problem:
+        module.fail_json(msg=f"the table of users cannot be indexed; the front end keeps the old index: {problem}")
     # The command goes by what is in the table: one that was only written anew has its index already.
     module.exit_json(changed=not said.strip().endswith(": up to date"), said=said.strip())
-
-
-if __name__ == "__main__":
-    main()

@@ -46,8 +46,14 @@ import os  # noqa: E402
 import re  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible_collections.xmppgw.migration.plugins.module_utils import state_directory  # noqa: E402
+
+ARGUMENTS = {
+    "directory": {"type": "path", "default": "/var/lib/xmppgw-migration"},
+    "wave": {"type": "str", "required": True},
+    "held": {"type": "dict", "required": True, "no_log": True},
+}
+SUPPORTS_CHECK_MODE = True
 
 SCHEMA = 1
 
@@ -92,16 +98,8 @@ def keep(path, wave, held):
     return True, count
 
 
-def main():
+def run(module):
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "directory": {"type": "path", "default": "/var/lib/xmppgw-migration"},
-            "wave": {"type": "str", "required": True},
-            "held": {"type": "dict", "required": True, "no_log": True},
-        },
-        supports_check_mode=True,
-    )
     wave = module.params["wave"]
     if not re.fullmatch(r"[a-z0-9-]{1,80}", wave):
         module.fail_json(msg=f"[migration-wave] {wave!r} is no name of a wave", code="migration-wave")
@@ -115,7 +113,3 @@ def main():
         module.fail_json(msg=f"[migration-wave] The users' data could not be kept: {problem}", code="migration-wave")
     # Like the journal: the run's own memory, not a change of the world.
     module.exit_json(changed=False, path=str(path), users=count)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import (
     dns_messages,
     environment,
+    host_calls,
     issuing,
     picture,
     wanted,
@@ -112,7 +113,9 @@ class MigrationAction(ActionBase):
     def remote(self, name, arguments, task_vars):
         """Run one of our modules on the task's host; fail as it failed."""
         result = self._execute_module(
-            module_name=f"xmppgw.migration.{name}", module_args=arguments, task_vars=task_vars
+            module_name="xmppgw.migration.on_host",
+            module_args=host_calls.carried(name, arguments),
+            task_vars=task_vars,
         )
         if result.get("failed") or result.get("unreachable"):
             raise ModuleFailed(result)
@@ -122,6 +125,14 @@ class MigrationAction(ActionBase):
     def checking(self):
         """True in check mode."""
         return self._task.check_mode
+
+
+class OnHost(MigrationAction):
+    """The action of a module that works on a host and needs nothing from the controller but its arguments."""
+
+    def act(self, args, task_vars):
+        """Run the module that the task names."""
+        return self.remote(self._task.action.rpartition(".")[2], args, task_vars)
 
 
 def refuse_stray_words(task_vars):

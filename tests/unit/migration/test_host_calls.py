@@ -1,0 +1,101 @@
+"""How a module gets to a host: packed on the controller, unpacked by modules/on_host.py, with nothing of ours there."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.xmppgw.migration.plugins.module_utils import host_task
+from ansible_collections.xmppgw.migration.plugins.modules import on_host
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import host_calls
+from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+
+MARKS = '"<<INCLUDE_ANSIBLE_MODULE_COMPLEX_ARGS>>"', "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"
+
+
+def on_a_host(name, arguments, folder, **more):
+    """Run what Ansible sends: its two replacements in on_host.py, on the standard input of a bare Python."""
+    text = Path(on_host.__file__).read_text(encoding="utf-8")
+    given = json.dumps({**host_calls.carried(name, arguments), **more})
+    for mark, by in zip(MARKS, (repr(given.encode()), given), strict=True):
+        assert mark in text
+        text = text.replace(mark, by)
+    return subprocess.run(
+        ["/usr/bin/python3", "-I", "-"], input=text, capture_output=True, text=True, timeout=60, check=False, cwd=folder
+    )
+
+
+def result(*arguments, **more):
+    done = on_a_host(*arguments, **more)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_module_runs_where_nothing_of_ours_is(tmp_path):
+    wanted = {"entries": [{"key": "kürbis 'x' \"y\" \\ ''' 🙂", "value": "target"}], "limit": 0}
+    found = result("platform_look", wanted, tmp_path)
+    assert found["elsewhere"] == [wanted["entries"][0]["key"]], "what it was given arrived as it was"
+    assert found["changed"] is False
+
+
+def test_the_state_directory_is_written_from_there(tmp_path):
+    given = {"directory": str(tmp_path / "state"), "bodies": [{"event": "run_opened", "run": "r"}]}
+    (record,) = result("journal", given, tmp_path)["records"]
+    assert json.loads((tmp_path / "state" / "journal.jsonl").read_text(encoding="utf-8")) == record
+
+
+def test_check_mode_reaches_it(tmp_path):
+    given = {"directory": str(tmp_path / "state"), "bodies": [{"event": "run_opened", "run": "r"}]}
+    assert result("journal", given, tmp_path, _ansible_check_mode=True)["records"] == []
+    assert not (tmp_path / "state").exists()
+    assert result(
+        "prove_partners",
+        {"socket": "/none", "partners": [], "own_domains": []},
+        tmp_path,
+        _ansible_check_mode=True,
+    )["skipped"]
+
+
+def test_what_breaks_in_it_is_an_error_with_its_place(tmp_path):
+    done = on_a_host("platform_look", {"entries": [{"key": "a"}]}, tmp_path)
+    assert done.returncode == 0
+    done = on_a_host("host_state", {"gateway": {"files": []}}, tmp_path)
+    assert done.returncode == 1
+    assert not done.stdout
+    assert 'plugins.modules.host_state.py", line' in done.stderr
+    assert "KeyError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"entries": "x" * 3, "limit": "soon"}, "soon"),
+        ({}, "missing required arguments: entries"),
+        ({"entries": [], "table": "homes"}, "homing, route"),
+        ({"entries": [], "tabel": "homing"}, "tabel"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_sent(arguments, why):
+    with pytest.raises(PictureError, match=why) as refused:
+        host_calls.carried("platform_look", arguments)
+    assert refused.value.code == "migration-arguments"
+
+
+def test_a_path_is_one_on_the_host(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert host_calls.checked("journal", {"directory": "~/$HOME"})["directory"] == "~/$HOME"
+
+
+def test_two_that_exclude_each_other_are_refused():
+    with pytest.raises(PictureError, match="mutually exclusive"):
+        host_calls.checked("journal", {"bodies": [{}], "records": [{}]})
+
+
+def test_a_module_that_only_falls_off_its_end_is_a_mistake():
+    class Silent:
+        @staticmethod
+        def run(module):
+            """Say nothing."""
+
+    with pytest.raises(AssertionError):
+        host_task.perform(Silent, {}, check_mode=False)
