@@ -10,6 +10,9 @@ from ansible_collections.xmppgw.migration.plugins.modules import on_host
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import host_calls
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
+HOST_MODULES = sorted(
+    path.stem for path in Path(on_host.__file__).parent.glob("*.py") if "\nARGUMENTS = " in path.read_text("utf-8")
+)
 MARKS = '"<<INCLUDE_ANSIBLE_MODULE_COMPLEX_ARGS>>"', "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"
 
 
@@ -36,6 +39,28 @@ def test_a_module_runs_where_nothing_of_ours_is(tmp_path):
     found = result("platform_look", wanted, tmp_path)
     assert found["elsewhere"] == [wanted["entries"][0]["key"]], "what it was given arrived as it was"
     assert found["changed"] is False
+
+
+@pytest.mark.parametrize("name", HOST_MODULES)
+def test_all_that_a_module_imports_is_sent_along(name, tmp_path):
+    text = Path(on_host.__file__).read_text(encoding="utf-8").replace('if __name__ == "__main__":\n    main()\n', "")
+    load = (
+        f"sys.meta_path.insert(0, Carried({host_calls.sources(name)!r}))\n"
+        f"importlib.import_module('{host_calls.PLUGINS}.modules.{name}').run\n"
+    )
+    done = subprocess.run(
+        ["/usr/bin/python3", "-I", "-"], input=text + load, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_more_is_sent_than_is_imported():
+    assert {name.rpartition(".")[2] for name in host_calls.sources("journal")} == {
+        "journal",
+        "host_task",
+        "state_directory",
+        "chain",
+    }
 
 
 def test_the_state_directory_is_written_from_there(tmp_path):

@@ -7,7 +7,7 @@ reading happen on the controller.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import socket
 import struct
 from concurrent.futures import ThreadPoolExecutor
@@ -48,8 +48,8 @@ def carry_together(requests, timeout=5.0):
 def _carry_one(request, timeout):
     try:
         answer = exchange(
-            request["server"], int(request.get("port", 53)), base64.b64decode(request["message"]), timeout
+            request["server"], int(request.get("port", 53)), binascii.a2b_base64(request["message"]), timeout
         )
     except OSError as error:
         return {"error": f"{request['server']}: {error}"}
-    return {"answer": base64.b64encode(answer).decode()}
+    return {"answer": binascii.b2a_base64(answer, newline=False).decode()}

@@ -7,6 +7,7 @@ partners in different phases get different servers (DESIGN 7.3). It judges nothi
 
 from __future__ import annotations
 
+import html
 import re
 import socket
 import subprocess
@@ -14,7 +15,6 @@ import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 TIMEOUT = 10.0
 """Seconds for one look: connection, preamble and handshake."""
@@ -60,10 +60,10 @@ def first_that_answers(wanted):
 
 def start_tls(connection, to, sender):
     """Speak XMPP up to <proceed/> (RFC 6120 section 5.4.2). Raises LookError."""
-    named = f" from={quoteattr(sender)}" if sender else ""
+    named = f" from='{html.escape(sender)}'" if sender else ""
     header = (
         "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
-        f"xmlns:db='jabber:server:dialback' to={quoteattr(to)}{named} version='1.0'>"
+        f"xmlns:db='jabber:server:dialback' to='{html.escape(to)}'{named} version='1.0'>"
     )
     connection.sendall(header.encode())
     features = _receive_until(connection, (b"</stream:features>", b"</stream:stream>", b"<stream:features/>"))

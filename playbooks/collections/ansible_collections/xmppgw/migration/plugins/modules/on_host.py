@@ -41,7 +41,7 @@ result:
   returned: never
 """
 
-import base64  # noqa: E402
+import binascii  # noqa: E402
 import importlib  # noqa: E402
 import importlib.machinery  # noqa: E402
 import json  # noqa: E402
@@ -80,7 +80,7 @@ class Carried:
 def main():
     """Run the module and print its result."""
     given = json.loads(GIVEN)
-    sys.meta_path.insert(0, Carried(json.loads(zlib.decompress(base64.b64decode(given["sources"])))))
+    sys.meta_path.insert(0, Carried(json.loads(zlib.decompress(binascii.a2b_base64(given["sources"])))))
     host_task = importlib.import_module(f"{PLUGINS}.module_utils.host_task")
     module = importlib.import_module(f"{PLUGINS}.modules.{given['name']}")
     print(json.dumps(host_task.perform(module, given["arguments"], given.get("_ansible_check_mode", False))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import importlib
 import json
+import re
 import zlib
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
 PLUGINS = "ansible_collections.xmppgw.migration.plugins"
+IMPORT = re.compile(
+    rf"^from {re.escape(PLUGINS)}\.module_utils(?:\.(\w+))? import (\([\w\s,]+\)|[\w ,]+)", re.MULTILINE
+)
+"""One module_utils by its name, or several that are listed; as the formatter writes them, at the top of a file."""
 _FOLDER = Path(__file__).parent.parent
 
 
@@ -35,7 +40,24 @@ def checked(name, arguments):
 
 def carried(name, arguments):
     """Return the arguments of on_host that run a module there."""
-    files = [*sorted((_FOLDER / "module_utils").glob("*.py")), _FOLDER / "modules" / f"{name}.py"]
-    sources = {f"{PLUGINS}.{path.parent.name}.{path.stem}": path.read_text(encoding="utf-8") for path in files}
-    packed = zlib.compress(json.dumps(sources).encode(), 1)
+    packed = zlib.compress(json.dumps(sources(name)).encode())
     return {"name": name, "arguments": checked(name, arguments), "sources": base64.b64encode(packed).decode()}
+
+
+def sources(name):
+    """Return the source of a module and of all that it imports of ours, by dotted name."""
+    found = {}
+    wanted = [f"modules.{name}", "module_utils.host_task"]
+    while wanted:
+        which = wanted.pop()
+        full = f"{PLUGINS}.{which}"
+        if full not in found:
+            found[full] = (_FOLDER / f"{which.replace('.', '/')}.py").read_text(encoding="utf-8")
+            wanted += [f"module_utils.{each}" for each in imported(found[full])]
+    return found
+
+
+def imported(text):
+    """Return the names of the module_utils that a source imports."""
+    bare = re.sub(r"  #.*", "", text)
+    return [each for one, several in IMPORT.findall(bare) for each in ([one] if one else re.findall(r"\w+", several))]
