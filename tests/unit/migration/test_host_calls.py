@@ -54,6 +54,11 @@ def test_all_that_a_module_imports_is_sent_along(name, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_what_a_part_imports_when_it_is_asked_for_is_sent_along():
+    sent = {name.rpartition(".")[2] for name in host_calls.sources("host_state")}
+    assert {"control", "legacy", "next_hop", "packets", "reaching", "served_certificates", "tables", "chain"} <= sent
+
+
 def test_no_more_is_sent_than_is_imported():
     assert {name.rpartition(".")[2] for name in host_calls.sources("journal")} == {
         "journal",

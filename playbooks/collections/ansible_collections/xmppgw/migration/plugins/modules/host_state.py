@@ -57,21 +57,6 @@ seen:
   returned: always
 """
 
-from concurrent.futures import ThreadPoolExecutor  # noqa: E402
-
-from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: E402
-    control,
-    host_reading,
-    legacy,
-    next_hop,
-    packets,
-    reaching,
-    release_switching,
-    served_certificates,
-    state_directory,
-    tables,
-)
-
 ARGUMENTS = {
     "gateway": {"type": "dict"},
     "platform": {"type": "list", "elements": "str"},
@@ -87,9 +72,18 @@ SUPPORTS_CHECK_MODE = True
 AT_ONCE = 8
 """Servers that are looked at side by side."""
 
+# Each part imports what it needs itself: a run looks at every host many times, and to most parts of it one host or two
+# give anything, but importing all of them takes longer than looking.
+
 
 def read_gateway(wanted):
     """Return release, files, units, certificates, settings and open ports of a gateway host."""
+    from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa: PLC0415
+        control,
+        host_reading,
+        release_switching,
+    )
+
     version, wheels = host_reading.release()
     seen = {
         "version": version,
@@ -111,39 +105,92 @@ def read_gateway(wanted):
             seen["control"][command] = control.ask(wanted["control_socket"], {"command": command}, timeout=5.0)
         except control.ControlError as problem:
             seen["control"][command] = {"ok": False, "reason": str(problem)}
-    return seen
+    return {"gateway": seen}
 
 
-def read_legacy():
-    """Return (streams, why they could not be read). A silent gateway is for the guards to judge."""
+def read_platform(names):
+    """Return the platform's tables; raises UnansweredError."""
+    from ansible_collections.xmppgw.migration.plugins.module_utils import tables  # noqa: PLC0415
+
     try:
-        return [] if legacy.switched_off() else [list(stream) for stream in legacy.streams()], None
-    except legacy.LegacyError as problem:
-        return [], str(problem)
+        return {"platform": {table: tables.dump(table) for table in names}}
+    except tables.TableError as problem:
+        raise UnansweredError(str(problem)) from problem
+
+
+def read_legacy(_wanted):
+    """Return its streams, or why they could not be read: a silent gateway is for the guards to judge."""
+    from ansible_collections.xmppgw.migration.plugins.module_utils import legacy  # noqa: PLC0415
+
+    off, streams, problem = legacy.switched_off(), [], None
+    try:
+        streams = [] if off else [list(stream) for stream in legacy.streams()]
+    except legacy.LegacyError as error:
+        problem = str(error)
+    return {"legacy": streams, "legacy_problem": problem, "legacy_off": off}
+
+
+def read_reach(ends):
+    """Return why each end could not be reached, or nothing."""
+    from ansible_collections.xmppgw.migration.plugins.module_utils import reaching  # noqa: PLC0415
+
+    return {"reach": reaching.try_all(ends)}
+
+
+def read_next_hop(wanted):
+    """Return what the SIP next hop serves."""
+    from ansible_collections.xmppgw.migration.plugins.module_utils import next_hop  # noqa: PLC0415
+
+    return {"next_hop": next_hop.seen_from_here(wanted["settings"], wanted["server"])}
+
+
+def read_outside(servers):
+    """Return what servers show to whoever comes from outside."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    from ansible_collections.xmppgw.migration.plugins.module_utils import served_certificates  # noqa: PLC0415
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return {"outside": list(pool.map(served_certificates.first_that_answers, servers))}
+
+
+def read_state(directory):
+    """Return the migration's journal and lock."""
+    from ansible_collections.xmppgw.migration.plugins.module_utils import state_directory  # noqa: PLC0415
+
+    return {"state": state_directory.read_state(directory)}
+
+
+def read_packets(messages):
+    """Return what name servers answered."""
+    from ansible_collections.xmppgw.migration.plugins.module_utils import packets  # noqa: PLC0415
+
+    return {"packets": packets.carry_together(messages)}
+
+
+PARTS = {
+    "gateway": read_gateway,
+    "platform": read_platform,
+    "legacy": read_legacy,
+    "reach": read_reach,
+    "next_hop": read_next_hop,
+    "outside": read_outside,
+    "state_directory": read_state,
+    "packets": read_packets,
+}
+
+
+class UnansweredError(Exception):
+    """What must be known is not."""
 
 
 def run(module):
     """Run the module."""
-    wanted, seen = module.params, {}
+    seen = {}
     try:
-        if wanted["gateway"]:
-            seen["gateway"] = read_gateway(wanted["gateway"])
-        if wanted["platform"]:
-            seen["platform"] = {table: tables.dump(table) for table in wanted["platform"]}
-        if wanted["legacy"]:
-            seen["legacy"], seen["legacy_problem"] = read_legacy()
-            seen["legacy_off"] = legacy.switched_off()
-        if wanted["reach"]:
-            seen["reach"] = reaching.try_all(wanted["reach"])
-        if wanted["next_hop"]:
-            seen["next_hop"] = next_hop.seen_from_here(wanted["next_hop"]["settings"], wanted["next_hop"]["server"])
-        if wanted["outside"]:
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                seen["outside"] = list(pool.map(served_certificates.first_that_answers, wanted["outside"]))
-        if wanted["state_directory"]:
-            seen["state"] = state_directory.read_state(wanted["state_directory"])
-        if wanted["packets"]:
-            seen["packets"] = packets.carry_together(wanted["packets"])
-    except tables.TableError as problem:
+        for part, read in PARTS.items():
+            if module.params[part]:
+                seen.update(read(module.params[part]))
+    except UnansweredError as problem:
         module.fail_json(msg=f"[migration-unreachable] {problem}", code="migration-unreachable")
     module.exit_json(changed=False, seen=seen)

@@ -17,9 +17,9 @@ from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import P
 
 PLUGINS = "ansible_collections.xmppgw.migration.plugins"
 IMPORT = re.compile(
-    rf"^from {re.escape(PLUGINS)}\.module_utils(?:\.(\w+))? import (\([\w\s,]+\)|[\w ,]+)", re.MULTILINE
+    rf"^ *from {re.escape(PLUGINS)}\.module_utils(?:\.(\w+))? import (\([\w\s,]+\)|[\w ,]+)", re.MULTILINE
 )
-"""One module_utils by its name, or several that are listed; as the formatter writes them, at the top of a file."""
+"""One module_utils by its name, or several that are listed; as the formatter writes them."""
 _FOLDER = Path(__file__).parent.parent
 
 
