@@ -87,8 +87,6 @@ def test_check_mode_reaches_it(tmp_path):
 
 
 def test_what_breaks_in_it_is_an_error_with_its_place(tmp_path):
-    done = on_a_host("platform_look", {"entries": [{"key": "a"}]}, tmp_path)
-    assert done.returncode == 0
     done = on_a_host("host_state", {"gateway": {"files": []}}, tmp_path)
     assert done.returncode == 1
     assert not done.stdout
@@ -114,6 +112,27 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(arguments, why):
 def test_a_path_is_one_on_the_host(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     assert host_calls.checked("journal", {"directory": "~/$HOME"})["directory"] == "~/$HOME"
+
+
+def test_what_was_given_as_a_secret_comes_back_in_no_result():
+    given = {"method": "GET", "url": "https://vault.example/", "bearer": "eyJhbGci.secret"}
+    said = {"failed": True, "msg": "refused: Bearer eyJhbGci.secret", "more": [{"also": "eyJhbGci.secret"}]}
+    shown = host_calls.without_secrets("https_exchange", host_calls.checked("https_exchange", given), said)
+    assert "eyJhbGci" not in json.dumps(shown)
+    assert shown["failed"] is True
+
+
+def test_a_result_is_left_alone_where_no_text_was_given_as_a_secret():
+    given = {"wave": "0-pilot", "held": {"pool": {"alice": {"contacts": []}}}}
+    said = {"path": "/var/lib/xmppgw-migration/waves/0-pilot.json", "users": 1}
+    assert host_calls.without_secrets("wave_export", host_calls.checked("wave_export", given), said) == said
+
+
+def test_a_token_that_is_none_is_refused_without_being_quoted(tmp_path):
+    given = {"method": "GET", "url": "https://vault.example/", "bearer": "eyJhbGci.secret\n"}
+    done = on_a_host("https_exchange", given, tmp_path)
+    assert "line's end" in json.loads(done.stdout)["answer"]["error"]
+    assert "eyJhbGci" not in done.stdout + done.stderr
 
 
 def test_two_that_exclude_each_other_are_refused():

@@ -7,6 +7,7 @@ controller.
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -36,6 +37,9 @@ def carry(request, *, trust=None, timeout=30.0):
         return {"error": f"{request['url']} is not https"}
     headers = {"User-Agent": "xmppgw", "Accept-Language": "en", **(request.get("headers") or {})}
     if request.get("bearer"):
+        if not re.fullmatch(r"[!-~]+", request["bearer"]):
+            # Python's own error would quote it.
+            return {"error": f"{request['url']}: the token holds a blank, a line's end or another sign that none has"}
         headers["Authorization"] = f"Bearer {request['bearer']}"
     for key, header in (("content_type", "Content-Type"), ("accept", "Accept")):
         if request.get(key):

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 
 PLUGINS = "ansible_collections.xmppgw.migration.plugins"
@@ -42,6 +43,14 @@ def carried(name, arguments):
     """Return the arguments of on_host that run a module there."""
     packed = zlib.compress(json.dumps(sources(name)).encode())
     return {"name": name, "arguments": checked(name, arguments), "sources": base64.b64encode(packed).decode()}
+
+
+def without_secrets(name, arguments, result):
+    """Return a module's result without the texts that it was given as `no_log`, wherever a host may have put them."""
+    options = importlib.import_module(f"{PLUGINS}.modules.{name}").ARGUMENTS
+    secrets = [arguments.get(option) for option, facts in options.items() if facts.get("no_log")]
+    texts = {secret for secret in secrets if isinstance(secret, str) and secret}
+    return remove_values(result, texts) if texts else result
 
 
 def sources(name):

@@ -112,11 +112,9 @@ class MigrationAction(ActionBase):
 
     def remote(self, name, arguments, task_vars):
         """Run one of our modules on the task's host; fail as it failed."""
-        result = self._execute_module(
-            module_name="xmppgw.migration.on_host",
-            module_args=host_calls.carried(name, arguments),
-            task_vars=task_vars,
-        )
+        sent = host_calls.carried(name, arguments)
+        answer = self._execute_module(module_name="xmppgw.migration.on_host", module_args=sent, task_vars=task_vars)
+        result = host_calls.without_secrets(name, sent["arguments"], answer)
         if result.get("failed") or result.get("unreachable"):
             raise ModuleFailed(result)
         return result
