@@ -26,7 +26,7 @@ FALLBACK_MIRROR = "http://deb.debian.org/debian"
 SUITE = "bookworm"
 
 PLAIN_PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "openssh-server", "nftables", "python3", "python3-venv", "iproute2",
+    "systemd", "systemd-sysv", "dbus", "openssh-server", "nftables", "python3", "iproute2",
     "ca-certificates", "iputils-ping", "procps", "netcat-openbsd", "openssl", "libpam-systemd",
 )  # fmt: skip
 SERVER_PACKAGES = (

@@ -8,7 +8,7 @@ from typing import Final
 import yaml
 
 # Ansible needs a Python; ACL lets it become another user; the rest of the image stays as Debian made it.
-PACKAGES: Final = ("acl", "python3", "python3-venv")
+PACKAGES: Final = ("acl", "python3")
 
 
 def cloud_config(host: str) -> str:

@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: install_release
 short_description: Install the bundled gateway without a network
 description:
-  - Unpacks an archive of wheels, makes a virtual environment under O(prefix), installs just these wheels with
-    C(pip --no-index) and switches the C(current) link atomically. Earlier releases stay.
+  - Unpacks an archive of wheels, makes a virtual environment under O(prefix), puts just these wheels into it, each
+    checked against its RECORD, and switches the C(current) link atomically. Earlier releases stay.
   - The action C(gateway_install) carries the archive over only when the release is not there yet.
 options:
   version:
@@ -55,9 +55,7 @@ release:
 """
 
 import json  # noqa: E402
-import os  # noqa: E402
 import shutil  # noqa: E402
-import tarfile  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -65,6 +63,7 @@ from ansible_collections.xmppgw.migration.plugins.module_utils import (  # noqa:
     host_reading,
     host_writing,
     release_switching,
+    wheels,
 )
 
 ARGUMENTS = {
@@ -77,32 +76,13 @@ ARGUMENTS = {
 }
 SUPPORTS_CHECK_MODE = True
 
-PIP_WHEELS = Path("/usr/share/python-wheels")
-"""Where Debian keeps the wheels that its venv module installs from (package python3-pip-whl)."""
-INSTALL = ["install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-index", "--no-deps"]
-"""Exactly the bundled wheels: no index, nothing resolved here."""
-
 
 def build(folder, archive, marker):
     """Fill `folder` with a virtual environment that holds the release; the marker is written last."""
     if folder.exists():
         shutil.rmtree(folder)  # left by a run that was killed in the middle: it has no marker
     with tempfile.TemporaryDirectory(prefix="xmppgw-wheels-") as unpacked:
-        with tarfile.open(archive) as tar:
-            # By hand: Debian 12's Python 3.11.2 has no extraction filters, and only plain wheels may come out.
-            for member in tar.getmembers():
-                if member.isfile() and member.name.endswith(".whl") and "/" not in member.name:
-                    (Path(unpacked) / member.name).write_bytes(tar.extractfile(member).read())
-        # Debian's own pip, run from its wheel: putting one into the environment would take half of the time.
-        pip = sorted(PIP_WHEELS.glob("pip-*.whl"))
-        host_writing.run(["python3", "-m", "venv", *(["--without-pip"] if pip else []), str(folder)])
-        wheels_here = sorted(str(path) for path in Path(unpacked).glob("*.whl"))
-        host_writing.run(
-            [str(folder / "bin" / "python"), "-m", "pip", *INSTALL, "--no-compile", *wheels_here],
-            env={**os.environ, **({"PYTHONPATH": str(pip[-1])} if pip else {})},
-        )
-    # Afterwards and on all cores: pip compiles one file after another.
-    host_writing.run([str(folder / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(folder / "lib")])
+        wheels.make_environment(folder, wheels.unpack(archive, unpacked))
     host_writing.run([str(folder / "bin" / "xmppgw"), "--help"])
     (folder / "release.json").write_text(json.dumps(marker) + "\n", encoding="utf-8")
 
