@@ -18,6 +18,9 @@ from tests.lab.servers_stand_ins.stand_ins import ROOT, Lab
 from xmppgw.probe.report import DROPPED_BOUND
 
 LONGEST = 3600  # seconds for one playbook under the probe, on a slow machine and with kills too
+STOOD_STILL_S = 2.0
+"""A silence of the control pair, which no gateway touches (0.3 s on a quiet machine), from which on the lab itself has
+stood still. Its platform then gives up waiting after 6 s and tells senders so, about messages that still arrive."""
 
 
 @dataclass
@@ -164,8 +167,9 @@ def assert_nothing_lost(report: dict) -> None:
     """Nothing lost, nothing doubled, and what a partner's own server dropped is in that server's own log."""
     probe = report["probe"]
     assert probe["sent"] > 0
-    faults = ("lost", "duplicated", "returned_though_delivered")
-    wrong = {key: probe[key] for key in faults if probe[key]}
+    wrong = {key: probe[key] for key in ("lost", "duplicated") if probe[key]}
+    if probe["control_gap_s"] < STOOD_STILL_S and probe["returned_though_delivered"]:
+        wrong["returned_though_delivered"] = probe["returned_though_delivered"]
     # ejabberd can drop one while its stream is being closed; its own log must say so.
     if probe["unprotected"] != probe["dropped_by_partner"] or probe["dropped_by_partner"] > DROPPED_BOUND:
         wrong["unprotected"] = probe["unprotected"]

@@ -41,6 +41,7 @@ def count(ledger: Ledger, stretch: Stretch) -> dict[str, object]:
     """What was sent in a stretch and what became of it; silences beyond the control pair's, by partner."""
     messages = [message for message in ledger.normal() if stretch.begin <= message.sent_at < stretch.end]
     whole = tally(messages)
+    control = [message for message in ledger.control() if stretch.begin <= message.sent_at < stretch.end]
     silences = silence_beyond_control(ledger, messages)
     return {
         "sent": whole.sent,
@@ -51,6 +52,7 @@ def count(ledger: Ledger, stretch: Stretch) -> dict[str, object]:
         "returned_though_delivered": whole.returned_though_delivered,
         "unprotected": whole.unprotected,
         "longest_silence_s": whole.longest_gap_s,
+        "control_silence_s": tally(control).longest_gap_s,
         "beyond_control_s": max(silences.values(), default=0.0),
         "beyond_control_by_partner": silences,
         "returned_as": returned_as(messages),
