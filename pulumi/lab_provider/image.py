@@ -42,6 +42,8 @@ PLAIN_FINISH = """
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 groupadd --force --system ssl-cert
+# As strict as a hardened host: what is made without a mode of its own can be read by nobody else.
+echo 'session optional pam_umask.so umask=077' >> /etc/pam.d/common-session
 # A lab host has no way out, and nothing in it should wake up on its own.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer \
             systemd-timesyncd.service systemd-pstore.service getty@tty1.service; do

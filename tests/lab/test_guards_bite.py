@@ -6,6 +6,7 @@ The lab is fresh and stays so: nothing here changes it for good, and the migrati
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -256,6 +257,17 @@ def test_what_is_broken_on_a_host_is_refused_before_the_first_change(
     with breaking(walk):
         assert_refused(walk.playbook("migrate.yml"), code)
     assert walk.lab.run("fe1", "sh", "-c", f"ls {STATE} /opt/xmppgw 2>/dev/null; true") == ""
+
+
+def test_wheels_of_another_python_are_refused_before_the_first_change(walk: Walk, tmp_path: Path) -> None:
+    """The hosts have Debian 12's; the folder is one that was collected for a later one."""
+    house = tmp_path / "wheels"
+    shutil.copytree(ROOT / "build" / "wheelhouse", house)
+    extension = next(house.glob("msgspec-*-cp311-cp311-*.whl"))
+    extension.rename(house / extension.name.replace("cp311", "cp313"))
+    done = walk.playbook("migrate.yml", f"migration_wheelhouse={house}")
+    assert_refused(done, "migration-wheels")
+    assert "edge1 (Python 3.11, " in said(done)
 
 
 def test_what_rests_on_an_earlier_step_is_refused(walk: Walk) -> None:

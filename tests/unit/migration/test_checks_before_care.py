@@ -12,6 +12,7 @@ from ansible_collections.xmppgw.migration.plugins.action.upgrade_check import Ac
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import backup_folder
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.wanted import WantedError
+from tests.unit.migration.world import a_wheel
 
 
 def an_action(kind, world):
@@ -45,6 +46,15 @@ def upgrade(world, standing=("edge1", "fe1"), **args):
             runs(world, host, OLD)
     facts = {"standing": list(standing)}
     return an_action(UpgradeCheck, world).act(args, {"hostvars": {"localhost": {"migration": facts}}})
+
+
+def test_an_upgrade_to_what_does_not_run_on_a_host_is_refused(world):
+    a_wheel(world.folder / "wheels", "msgspec-0.22.0-cp312-cp312-manylinux_2_17_x86_64.whl")
+    runs(world, "edge1", OLD, runs_on={"python": "3.11", "machine": "x86_64", "libc": "2.36"})
+    with pytest.raises(
+        PictureError, match=r"edge1 \(Python 3\.11, x86_64, glibc 2\.36\): msgspec.*Nothing was changed"
+    ):
+        upgrade(world, to_version="0.1.0")
 
 
 def test_an_upgrade_says_from_where_to_where(world):

@@ -7,6 +7,7 @@ import dns.rrset
 import pytest
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import guards, whole_plan
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
+from tests.unit.migration.world import a_wheel
 
 ALL_STEPS = range(1, 7)
 
@@ -185,6 +186,11 @@ def taken_sip_port(world):
     world.gateways["fe1"] = {"listening": [5061]}
 
 
+def newer_python(world):
+    a_wheel(world.folder / "wheels", "msgspec-0.22.0-cp311-cp311-manylinux_2_17_x86_64.whl")
+    world.gateways["fe1"] = {"runs_on": {"python": "3.13", "machine": "x86_64", "libc": "2.41"}}
+
+
 def xmpp_user_moved(world):
     world.coexist()
     for table in world.homing.values():
@@ -267,6 +273,7 @@ CASES = [
     ("migration-legacy-edge", edge_with_the_old_name, None),
     ("migration-port-taken", taken_port, None),
     ("migration-port-taken", taken_sip_port, None),
+    ("migration-wheels", newer_python, None),
     ("migration-coexist-user", xmpp_user_moved, None),
     ("migration-coexist-user", xmpp_user_named_to_move, None),
     ("migration-coexist-srv", led_away, None),

@@ -16,7 +16,7 @@ HOST_MODULES = sorted(
 MARKS = '"<<INCLUDE_ANSIBLE_MODULE_COMPLEX_ARGS>>"', "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"
 
 
-def on_a_host(name, arguments, folder, **more):
+def on_a_host(name, arguments, folder, then="", umask=-1, **more):
     """Run what Ansible sends: its two replacements in on_host.py, on the standard input of a bare Python."""
     text = Path(on_host.__file__).read_text(encoding="utf-8")
     given = json.dumps({**host_calls.carried(name, arguments), **more})
@@ -24,7 +24,14 @@ def on_a_host(name, arguments, folder, **more):
         assert mark in text
         text = text.replace(mark, by)
     return subprocess.run(
-        ["/usr/bin/python3", "-I", "-"], input=text, capture_output=True, text=True, timeout=60, check=False, cwd=folder
+        ["/usr/bin/python3", "-I", "-"],
+        input=text + then,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=folder,
+        umask=umask,
     )
 
 
@@ -39,6 +46,12 @@ def test_a_module_runs_where_nothing_of_ours_is(tmp_path):
     found = result("platform_look", wanted, tmp_path)
     assert found["elsewhere"] == [wanted["entries"][0]["key"]], "what it was given arrived as it was"
     assert found["changed"] is False
+
+
+def test_what_a_hardened_host_makes_can_be_read_by_its_daemons(tmp_path):
+    given = {"directory": str(tmp_path / "state"), "bodies": [{"event": "run_opened", "run": "r"}]}
+    done = on_a_host("journal", given, tmp_path, then="print(oct(os.umask(0)))\n", umask=0o077)
+    assert done.stdout.splitlines()[-1] == "0o22", done.stderr
 
 
 @pytest.mark.parametrize("name", HOST_MODULES)

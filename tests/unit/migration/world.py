@@ -50,11 +50,16 @@ def an_authority(folder):
     (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def a_wheelhouse(folder):
+def a_wheel(folder, name):
     """Write a wheel that has nothing but a RECORD."""
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        archive.writestr(f"{'-'.join(name.split('-')[:2])}.dist-info/RECORD", "something/__init__.py,,\n")
+
+
+def a_wheelhouse(folder):
+    """Write a folder with our wheel."""
     folder.mkdir()
-    with zipfile.ZipFile(folder / "xmppgw-0.1.0-py3-none-any.whl", "w") as archive:
-        archive.writestr("xmppgw-0.1.0.dist-info/RECORD", "xmppgw/__init__.py,,\n")
+    a_wheel(folder, "xmppgw-0.1.0-py3-none-any.whl")
 
 
 class World:

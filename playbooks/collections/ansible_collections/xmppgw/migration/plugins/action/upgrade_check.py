@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ansible_collections.xmppgw.migration.plugins.module_utils.release_switching import folder_of
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import upgrading, wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import upgrading, wanted, wheel_fit
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.room import MigrationAction, as_bool
 
@@ -49,5 +51,12 @@ class ActionModule(MigrationAction):
                 CODE,
                 f"{wheelhouse} holds version {found['version']}, not {version}. Put the wheels of {version} there, or "
                 f"name their folder with -e wheelhouse=<folder>. Nothing was changed.",
+            )
+        misfits = wheel_fit.misfits(
+            [Path(path).name for path in found["files"]], {host: seen.get("runs_on") for host, seen in hosts.items()}
+        )
+        if misfits:
+            raise PictureError(
+                "migration-wheels", f"These do not run there: {'; '.join(misfits)}. Nothing was changed."
             )
         return upgrading.forth(hosts, folder_of("/", version, found["wheels"]).name)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import grp
 import hashlib
 import json
+import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 PREFIX = Path("/opt/xmppgw")
@@ -131,6 +133,16 @@ def parse_listening(text):
         if len(fields) > 3 and fields[3] == "0A":
             ports.add(int(fields[1].rpartition(":")[2], 16))
     return ports
+
+
+def runs_on():
+    """Return {python, machine, libc} of this host, as `3.11`, `x86_64` and `2.36` (empty where it is not glibc)."""
+    name, _, libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    return {
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "machine": os.uname().machine,
+        "libc": libc if name == "glibc" else "",
+    }
 
 
 def listening():

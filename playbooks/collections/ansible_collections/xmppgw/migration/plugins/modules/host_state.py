@@ -98,6 +98,7 @@ def read_gateway(wanted):
         },
         "settings": host_reading.settings(wanted["settings"]),
         "listening": host_reading.listening(),
+        "runs_on": host_reading.runs_on(),
         "control": {},
     }
     for command in wanted.get("commands", []):

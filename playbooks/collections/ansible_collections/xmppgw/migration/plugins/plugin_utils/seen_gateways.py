@@ -6,8 +6,9 @@ Part of Picture.
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
-from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuing, planner, wanted
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuing, planner, wanted, wheel_fit
 
 from xmppgw.federation.model import LINK_PORT, SIP_TLS_PORT
 
@@ -65,6 +66,12 @@ class SeenGateways:
             for host, port in sorted(needed.items())
             if self.seen_on(host).get("version") is None and port in self.seen_on(host)["listening"]
         ]
+
+    def misfits(self):
+        """Return the hosts on which the bundled wheels do not run, in words."""
+        hosts = (*self.environment.front_ends, *self.environment.edges)
+        names = [Path(path).name for path in self.environment.release["files"]]
+        return wheel_fit.misfits(names, {host: self.seen_on(host).get("runs_on") for host in hosts})
 
     def open_edges(self):
         """Return the edges that listen on 5269 or have federation enabled."""

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import Refusal, guard, some
 
+WHEELS_NOW = (
+    "Deploy to Debian 12 hosts with the processor of the controller on which `.ci/setup --for deploy` collected them, "
+    "or collect them on such a controller."
+)
+
 
 @dataclass
 class Edges:
@@ -15,6 +20,8 @@ class Edges:
     """Edges on which 5269 is open or XMPP federation is enabled."""
     taken: list = field(default_factory=list)
     """Ports that we need and somebody else listens on, in words; only where nothing of ours is installed yet."""
+    misfits: list = field(default_factory=list)
+    """Hosts on which the bundled wheels do not run, in words."""
     uncertified: dict = field(default_factory=dict)
     """Edge to what is wrong with its public certificate."""
 
@@ -25,6 +32,7 @@ def read(picture):
     return Edges(
         open=picture.gateways.open_edges(),
         taken=picture.gateways.taken_ports(),
+        misfits=picture.gateways.misfits(),
         uncertified={
             host: problem
             for host in edges
@@ -60,6 +68,21 @@ def our_ports_are_free(situation):
             "The ports that our daemons need must be free before they are deployed.",
             some(situation.edges.taken),
             "Stop what listens there (ss -ltnp shows it), or deploy to another host.",
+        )
+    ]
+
+
+@guard("migration-wheels")
+def the_bundled_wheels_run_on_our_hosts(situation):
+    """A gateway host has no way out: what it runs was collected beforehand, for one Python and one processor."""
+    if situation.step > 2 or not situation.edges.misfits:
+        return []
+    return [
+        Refusal(
+            "migration-wheels",
+            "The bundled wheels must run on every gateway host.",
+            some(situation.edges.misfits),
+            WHEELS_NOW,
         )
     ]
 
