@@ -37,10 +37,9 @@ def test_a_wheel_of_the_old_platform_name_is_understood():
 
 
 def test_hosts_are_named_with_what_they_are():
-    hosts = {"fe1": BOOKWORM, "edge1": {**BOOKWORM, "machine": "aarch64"}, "unseen": None}
-    assert misfits([PURE, EXTENSION, STABLE], hosts) == [
-        f"edge1 (Python 3.11, aarch64, glibc 2.36): {STABLE} and 1 more"
-    ]
+    hosts = {"fe1": {"runs_on": BOOKWORM}, "edge1": {"runs_on": {**BOOKWORM, "machine": "aarch64"}}}
+    release = {"files": [f"/somewhere/{name}" for name in (PURE, EXTENSION, STABLE)]}
+    assert misfits(release, hosts) == [f"edge1 (Python 3.11, aarch64, glibc 2.36): {STABLE} and 1 more"]
 
 
 def test_a_host_says_what_it_is():

@@ -175,6 +175,7 @@ class World:
             "certificates": {},
             "settings": None,
             "listening": [],
+            "runs_on": {"python": "3.11", "machine": "x86_64", "libc": "2.36"},
             "control": {},
         }
         hosts = [*environment.front_ends, *environment.edges]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ansible_collections.xmppgw.migration.plugins.module_utils.release_switching import folder_of
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import upgrading, wanted, wheel_fit
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.problems import PictureError
@@ -52,11 +50,10 @@ class ActionModule(MigrationAction):
                 f"{wheelhouse} holds version {found['version']}, not {version}. Put the wheels of {version} there, or "
                 f"name their folder with -e wheelhouse=<folder>. Nothing was changed.",
             )
-        misfits = wheel_fit.misfits(
-            [Path(path).name for path in found["files"]], {host: seen.get("runs_on") for host, seen in hosts.items()}
-        )
+        misfits = wheel_fit.misfits(found, hosts)
         if misfits:
             raise PictureError(
-                "migration-wheels", f"These do not run there: {'; '.join(misfits)}. Nothing was changed."
+                "migration-wheels",
+                f"Wheels that do not run: {'; '.join(misfits)}. {wheel_fit.NOW} Nothing was changed.",
             )
         return upgrading.forth(hosts, folder_of("/", version, found["wheels"]).name)

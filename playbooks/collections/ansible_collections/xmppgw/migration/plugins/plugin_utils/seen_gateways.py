@@ -6,7 +6,6 @@ Part of Picture.
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import issuing, planner, wanted, wheel_fit
 
@@ -70,8 +69,7 @@ class SeenGateways:
     def misfits(self):
         """Return the hosts on which the bundled wheels do not run, in words."""
         hosts = (*self.environment.front_ends, *self.environment.edges)
-        names = [Path(path).name for path in self.environment.release["files"]]
-        return wheel_fit.misfits(names, {host: self.seen_on(host).get("runs_on") for host in hosts})
+        return wheel_fit.misfits(self.environment.release, {host: self.seen_on(host) for host in hosts})
 
     def open_edges(self):
         """Return the edges that listen on 5269 or have federation enabled."""

@@ -5,9 +5,16 @@ Source: PyPA specifications, platform compatibility tags.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
+NOW = (
+    "Deploy to Debian 12 hosts with the processor of the controller on which `.ci/setup --for deploy` collected the "
+    "wheels, or collect them on such a controller."
+)
+"""What to do about it."""
 ALIASES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 """Minor version of glibc to the older name of its platform."""
 
@@ -25,11 +32,11 @@ def unfit(names, runs_on):
     return sorted(name for name in names if not usable & parse_wheel_filename(name)[3])
 
 
-def misfits(names, hosts):
-    """Return, for each host that some wheels do not run on, what it is and which they are, in words."""
-    found = []
-    for host, runs_on in sorted(hosts.items()):
-        wrong = unfit(names, runs_on) if runs_on else []
+def misfits(release, seen):
+    """Return, for each host ({host: what stands there}) that wheels of a release do not run on, which, in words."""
+    names, found = [Path(path).name for path in release["files"]], []
+    for host, runs_on in sorted((host, gateway["runs_on"]) for host, gateway in seen.items()):
+        wrong = unfit(names, runs_on)
         if wrong:
             libc = f"glibc {runs_on['libc']}" if runs_on["libc"] else "no glibc"
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""

@@ -1,15 +1,11 @@
-"""Guards on our edges: closed until step 5 (R5)."""
+"""Guards on our own hosts: fit to be deployed to, and edges closed until step 5 (R5)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ansible_collections.xmppgw.migration.plugins.plugin_utils import wheel_fit
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.guards.registry import Refusal, guard, some
-
-WHEELS_NOW = (
-    "Deploy to Debian 12 hosts with the processor of the controller on which `.ci/setup --for deploy` collected them, "
-    "or collect them on such a controller."
-)
 
 
 @dataclass
@@ -82,7 +78,7 @@ def the_bundled_wheels_run_on_our_hosts(situation):
             "migration-wheels",
             "The bundled wheels must run on every gateway host.",
             some(situation.edges.misfits),
-            WHEELS_NOW,
+            wheel_fit.NOW,
         )
     ]
 
