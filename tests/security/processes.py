@@ -37,3 +37,8 @@ class Process:
         assert self._process is not None
         self._process.send_signal(number)
         return await self._process.wait()
+
+    async def end(self) -> None:
+        """Kill it unless it has ended: no test leaves a daemon behind, whatever became of the test."""
+        if self._process is not None and self._process.returncode is None:
+            await self.kill()

@@ -13,7 +13,7 @@ import signal
 from dataclasses import dataclass, field
 
 import pytest
-from tests.security.processes import Process
+from tests.security.conftest import Start
 from tests.security.world import World, eventually
 
 from xmppgw.xmpp.stream import Authorised, Closed
@@ -98,7 +98,7 @@ async def up(world: World) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_what_was_acknowledged_is_delivered_once_or_returned_once(world: World, seed: int) -> None:
+async def test_what_was_acknowledged_is_delivered_once_or_returned_once(world: World, start: Start, seed: int) -> None:
     dice = random.Random(seed)
     await world.front_end.stop()
     await world.edge.stop()
@@ -109,8 +109,7 @@ async def test_what_was_acknowledged_is_delivered_once_or_returned_once(world: W
     ):
         config = world.folder / f"{daemon}.json"
         config.write_bytes(settings)
-        processes.append(Process(daemon, config, listener))
-        await processes[-1].start()
+        processes.append(await start(daemon, config, listener))
     await up(world)
     traffic = Traffic(world)
     talking = [asyncio.create_task(traffic.partner()), asyncio.create_task(traffic.platform())]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 
-from tests.security.processes import Process
+from tests.security.conftest import Start
 from tests.security.world import OWN, FakePartner, World, eventually
 
 from xmppgw.xmpp.stream import Authorised
@@ -97,12 +97,13 @@ async def test_nothing_happens_to_messages_when_the_link_is_cut(world: World) ->
     await settled(world, sent, accepted)
 
 
-async def test_what_was_accepted_is_delivered_once_or_returned_once_when_the_front_end_is_killed(world: World) -> None:
+async def test_what_was_accepted_is_delivered_once_or_returned_once_when_the_front_end_is_killed(
+    world: World, start: Start
+) -> None:
     await world.front_end.stop()
     config = world.folder / "frontend.json"
     config.write_bytes(world.front_end_settings())
-    process = Process("frontend", config, world.sockets[1])
-    await process.start()
+    process = await start("frontend", config, world.sockets[1])
     await eventually(lambda: world.edge.context.hub.connected, "the link is up")
     await eventually(lambda: bool(world.platform.ends), "the next hop is connected")
 
@@ -126,32 +127,30 @@ async def test_what_was_accepted_is_delivered_once_or_returned_once_when_the_fro
 
     sent, accepted, _ = await asyncio.gather(from_partner(world.partner1), platform_sends(), kill())
     assert accepted
-    try:
 
-        def returned_to_partner() -> set[str]:
-            return {stanza.id for stanza in world.partner1.stanzas.items if stanza.type == "error"}
+    def returned_to_partner() -> set[str]:
+        return {stanza.id for stanza in world.partner1.stanzas.items if stanza.type == "error"}
 
-        def notices() -> list[str]:
-            return [body for body in world.platform.bodies() if body.startswith("Message not delivered")]
+    def notices() -> list[str]:
+        return [body for body in world.platform.bodies() if body.startswith("Message not delivered")]
 
-        await eventually(
-            lambda: set(sent) <= set(world.platform.bodies()) | returned_to_partner(),
-            "each message of the partner was delivered or returned",
-        )
-        delivered = [stanza for stanza in world.partner1.stanzas.items if stanza.type != "error"]
-        await eventually(
-            lambda: len({b for b in world.partner1.bodies() if b in set(accepted)}) + len(notices()) >= len(accepted),
-            "each message of the platform was delivered or returned",
-        )
-        to_sip = [body for body in world.platform.bodies() if body.startswith("x")]
-        assert len(to_sip) == len(set(to_sip)), "none doubled"
-        bodies = [body for body in world.partner1.bodies() if body.startswith("s")]
-        assert len(bodies) == len(set(bodies)), "none doubled"
-        assert delivered
-        # Returned though delivered is possible where nobody can know; it is rare, and no more than was in flight.
-        assert len(returned_to_partner()) <= 3
-    finally:
-        assert await process.kill(signal.SIGTERM) == 0
+    await eventually(
+        lambda: set(sent) <= set(world.platform.bodies()) | returned_to_partner(),
+        "each message of the partner was delivered or returned",
+    )
+    delivered = [stanza for stanza in world.partner1.stanzas.items if stanza.type != "error"]
+    await eventually(
+        lambda: len({b for b in world.partner1.bodies() if b in set(accepted)}) + len(notices()) >= len(accepted),
+        "each message of the platform was delivered or returned",
+    )
+    to_sip = [body for body in world.platform.bodies() if body.startswith("x")]
+    assert len(to_sip) == len(set(to_sip)), "none doubled"
+    bodies = [body for body in world.partner1.bodies() if body.startswith("s")]
+    assert len(bodies) == len(set(bodies)), "none doubled"
+    assert delivered
+    # Returned though delivered is possible where nobody can know; it is rare, and no more than was in flight.
+    assert len(returned_to_partner()) <= 3
+    assert await process.kill(signal.SIGTERM) == 0
 
 
 async def crash(world: World) -> None:
