@@ -71,7 +71,10 @@ def counts(report: dict) -> dict[str, object]:
     }
 
 
-COLUMNS = ("sent", "delivered", "returned", "lost", "doubled", "unprotected", "longest_silence_s", "beyond_control_s")
+COLUMNS = (
+    *("sent", "delivered", "returned", "returned_though_delivered", "lost", "doubled", "unprotected"),
+    *("longest_silence_s", "beyond_control_s"),
+)
 
 
 def table(results: Mapping[str, Mapping[str, object]], names: tuple[str, ...] = COLUMNS) -> str:

@@ -16,7 +16,7 @@ from xmppgw.probe.events import Event, Relayed, decode_lines
 from xmppgw.probe.ledger import Ledger, Message, beyond_control, by_flow, classify, control_gaps, tally
 from xmppgw.probe.runner import gateways_of
 
-STOOD_STILL_S = 2.0
+STOOD_STILL_S = 1.0
 """A silence of the control pair, which no gateway touches (0.3 s on a quiet machine), from which on the lab itself has
 stood still. Its platform then gives up waiting and tells senders so, about messages that still arrive."""
 PLATFORM_WAITS_S = 6.0
@@ -54,7 +54,8 @@ def count(ledger: Ledger, stretch: Stretch) -> dict[str, object]:
         "returned": whole.returned,
         "lost": whole.lost,
         "doubled": whole.duplicated,
-        "returned_though_delivered": returned_though_delivered(ledger, messages),
+        "returned_though_delivered": whole.returned_though_delivered,
+        "unexplained": unexplained(ledger, messages),
         "unprotected": whole.unprotected,
         "longest_silence_s": whole.longest_gap_s,
         "beyond_control_s": max(silences.values(), default=0.0),
@@ -64,8 +65,8 @@ def count(ledger: Ledger, stretch: Stretch) -> dict[str, object]:
     }
 
 
-def returned_though_delivered(ledger: Ledger, messages: Iterable[Message]) -> int:
-    """How many arrived although their sender was told otherwise, and not because the lab stood still meanwhile."""
+def unexplained(ledger: Ledger, messages: Iterable[Message]) -> int:
+    """How many were returned though delivered, and not because the lab stood still meanwhile or just before."""
     stood_still = [gap for gap in control_gaps(ledger.control()) if gap[1] >= STOOD_STILL_S]
     return sum(
         message.received_at is not None

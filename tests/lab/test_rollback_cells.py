@@ -23,7 +23,7 @@ CHAINS = (
     (5, 2), (4, 1), (6, 2), (5, 1), (4, 0), (6, 1), (5, 0), (6, 0),
 )  # fmt: skip
 """Every step to every earlier one, each once: no fewer migrations than these twelve can be followed by all 21."""
-FAULTS = ("returned", "lost", "doubled", "returned_though_delivered")
+FAULTS = ("returned", "lost", "doubled", "unexplained")
 SRV = "_xmpp-server._tcp.corp.example"
 
 
