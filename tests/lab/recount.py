@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.lab.servers_stand_ins.stand_ins import ROOT
 
+from xmpp_infra.lab.servers.kamailio import FINAL_RESPONSE_MS
 from xmppgw.federation import load_document
 from xmppgw.probe.events import Event, Relayed, decode_lines
 from xmppgw.probe.ledger import Ledger, Message, beyond_control, by_flow, classify, control_gaps, tally
@@ -19,7 +20,7 @@ from xmppgw.probe.runner import gateways_of
 STOOD_STILL_S = 1.0
 """A silence of the control pair, which no gateway touches (0.3 s on a quiet machine), from which on the lab itself has
 stood still. Its platform then gives up waiting and tells senders so, about messages that still arrive."""
-PLATFORM_WAITS_S = 6.0
+PLATFORM_WAITS_S = FINAL_RESPONSE_MS["near"] / 1000
 """How long the lab's platform waits for an answer; what was sent so soon after a standstill meets its backlog."""
 DOCUMENT = ROOT / "inventories/lab/group_vars/all/federation.yml"
 
