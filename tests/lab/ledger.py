@@ -54,7 +54,8 @@ class Ledger:
             encoding="utf-8",
         )
         Path(temporary).replace(self.path)
-        self.path.with_suffix(".md").write_text(table(self.results, self.columns), encoding="utf-8")
+        if any(self.columns[0] in counted for counted in self.results.values()):  # of no numbers there is no table
+            self.path.with_suffix(".md").write_text(table(self.results, self.columns), encoding="utf-8")
 
 
 def counts(report: dict) -> dict[str, object]:

@@ -59,3 +59,13 @@ def test_other_sources_or_another_walk_begin_anew(go, tmp_path, monkeypatch):
     assert go() == [True, True]
     monkeypatch.setattr(ledger, "sources", lambda: "others")
     assert go() == [False, False]
+
+
+def test_there_is_a_table_where_something_was_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "FOLDER", tmp_path)
+    kept = ledger.Ledger("seen", ("sent", "silence_s"))
+    kept.add("by eye")
+    assert [path.name for path in tmp_path.iterdir()] == ["seen.json"]
+    kept.add("by the probe", sent=1200, silence_s=0.25)
+    said = (tmp_path / "seen.md").read_text(encoding="utf-8")
+    assert said.splitlines()[2:] == ["| by the probe | 1,200 | 0.25 |", "| all | 1,200 | 0.25 |"]
