@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,11 +51,9 @@ def plan_of(walk: Walk) -> dict:
     return found
 
 
-def test_preflight_takes_less_than_a_minute(walk: Walk) -> None:
-    began = time.monotonic()
+def test_preflight_finds_nothing_wrong_with_a_fresh_lab(walk: Walk) -> None:
     done = walk.playbook("preflight.yml")
     assert done.returncode == 0, said(done)
-    assert time.monotonic() - began < 60  # the issue's own goal; it takes some ten seconds
     assert json.loads((walk.output / "reachability.json").read_text(encoding="utf-8"))["tried"]["rows"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -343,16 +342,9 @@ class TestCommandLine:
         assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 
 
-def test_ten_thousand_partners_are_checked_and_planned_in_time(tmp_path: Path) -> None:
-    """The goal is 5 s for both commands together, start-up included; measured at 2.4 s on an idle core.
-
-    Processor time, with room for a machine that is busy with other tests; `make bench` holds the goal itself.
-    """
+def test_ten_thousand_partners_are_checked_and_planned(tmp_path: Path) -> None:
+    """How long it takes is for `make bench` to say."""
     path = write(tmp_path, with_partners(10_000))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run("check", "--document", path).returncode == 0
     done = run("plan", "--document", path, "--format", "json")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert len(json.loads(done.stdout)["partners"]) == 10_002
-    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert took < 8, f"took {took:.1f} s of processor time"
