@@ -6,8 +6,11 @@ import ast
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from tests.unit.azure.conftest import PROGRAM, Preview, example
 from tests.unit.azure.layouts import everything
+
+pytestmark = pytest.mark.heavy
 
 CLOUD, LAB = PROGRAM / "xmpp_infra" / "azure", PROGRAM / "xmpp_infra" / "lab"
 

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.unit.azure.conftest import ROOT, Preview, example
 from tests.unit.azure.layouts import document_of, everything, with_azure, with_document
+
+pytestmark = pytest.mark.heavy
 
 PAGE = ROOT / "docs" / "azure.md"
 COUNTED = {

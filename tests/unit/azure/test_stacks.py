@@ -15,6 +15,8 @@ from tests.unit.azure.layouts import edge, with_azure, with_document
 from xmpp_infra.azure.cloud_init import cloud_config
 from xmppgw.federation import load_document, ports
 
+pytestmark = pytest.mark.heavy
+
 Previewer = Callable[..., Preview]
 STACKS = ("azure-dev", "azure-prod")
 

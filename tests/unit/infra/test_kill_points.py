@@ -22,6 +22,8 @@ from standalone.values import Properties
 
 from .world import Program, thing
 
+pytestmark = pytest.mark.heavy
+
 FIRST = [thing("network"), thing("host", after=("network",)), thing("zone", beside="host"), thing("extra")]
 SECOND = [
     thing("network", 2),

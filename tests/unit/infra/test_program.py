@@ -16,6 +16,8 @@ from standalone.__main__ import main
 from standalone.state import StateFile
 from standalone.values import UNKNOWN
 
+pytestmark = pytest.mark.heavy
+
 PLUGIN = '''
 import asyncio, json, os, sys
 from pathlib import Path

@@ -20,6 +20,8 @@ from ansible_collections.xmppgw.migration.plugins.module_utils.chain import exte
 from ansible_collections.xmppgw.migration.plugins.plugin_utils import plan_users
 from ansible_collections.xmppgw.migration.plugins.plugin_utils.picture import Picture
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).resolve().parents[3]
 AWAITED = 6
 PARTNER = "partner1.example"

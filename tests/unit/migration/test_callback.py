@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).resolve().parents[3]
 ACTION = {"id": "1/file/fe1", "step": 1, "what": "write frontend.json on fe1", "before": None, "after": "a"}
 RUN = {

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).resolve().parents[3]
 SHIM = """#!/bin/sh
 printf '%s\\n' "$@" > "{folder}/arguments"
