@@ -25,7 +25,7 @@ test: ## the whole suite, the lab's included (at most 25 minutes)
 	@.ci/setup --for test
 	@.ci/test $(PYTEST)
 
-check: ## what needs no root and no lab (less than 3 minutes)
+check: ## lint and the quick tests; no root, no lab (some 3 minutes on two free cores)
 	@.ci/setup --for check
 	@.ci/check $(PYTEST)
 
