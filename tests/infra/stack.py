@@ -195,7 +195,7 @@ class Stack:
         for key, value in options.items():
             whole += ["-o", f"{key}={value}"]
         target = f"{ssh['user']}@{outputs['hosts'][host]['address']}"
-        result = subprocess.run([*whole, target, *command], capture_output=True, text=True, timeout=30, check=False)
+        result = subprocess.run([*whole, target, *command], capture_output=True, text=True, timeout=120, check=False)
         assert result.returncode == 0, f"{host}: {result.stderr}"
         return result.stdout.strip()
 

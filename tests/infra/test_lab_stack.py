@@ -40,7 +40,7 @@ def lab(stack: Stack) -> Stack:
 
 def _served(stack: Stack, name: str, kind: str) -> set[str]:
     question = dns.message.make_query(name, kind)
-    answer = namespace.call(stack.places.namespace, lambda: dns.query.udp(question, "203.0.113.53", timeout=5))
+    answer = namespace.call(stack.places.namespace, lambda: dns.query.udp(question, "203.0.113.53", timeout=60))
     owner = dns.name.from_text(name)
     found = answer.get_rrset(answer.answer, owner, dns.rdataclass.IN, dns.rdatatype.from_text(kind))
     return {str(item) for item in found} if found is not None else set()
@@ -104,7 +104,7 @@ def test_the_service_record_is_left_to_the_migration(lab: Stack) -> None:
     secret = json.loads((lab.places.lab / "secrets.json").read_text())["tsig/lab-update"]
     update = dns.update.UpdateMessage("corp.example", keyring=dns.tsig.Key("lab-update", secret, "hmac-sha256"))
     update.replace(dns.name.from_text(SRV), 3, "SRV", "10 10 5269 edge1.corp.example.")
-    namespace.call(lab.places.namespace, lambda: dns.query.tcp(update, "203.0.113.53", timeout=5))
+    namespace.call(lab.places.namespace, lambda: dns.query.tcp(update, "203.0.113.53", timeout=60))
     outcome = lab.up()
     assert set(outcome.counts) == {"same"}, outcome.text
     assert _served(lab, SRV, "SRV") == {"10 10 5269 edge1.corp.example."}

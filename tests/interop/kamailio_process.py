@@ -131,7 +131,7 @@ class Kamailio:
             data=json.dumps(call).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with self.stage.inside(), urllib.request.urlopen(request, timeout=20) as answer:
+        with self.stage.inside(), urllib.request.urlopen(request, timeout=60) as answer:
             reply = json.load(answer)
         return int(reply["result"][0])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import slixmpp
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 
 
 class Person(slixmpp.ClientXMPP):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from xmppgw.tls.identity import Identity as Certificate
 from xmppgw.tls.memory import MemoryTls
 from xmppgw.tls.verify import sip_peer
 
-EVENT_SECONDS = 10.0
+EVENT_SECONDS = 60.0
 """How long a test waits for something that must happen."""
 
 

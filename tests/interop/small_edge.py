@@ -36,7 +36,7 @@ from xmppgw.xmpp.stream import (
 )
 
 Machine = IncomingStream | OutgoingStream
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 
 
 class Session(asyncio.Protocol):

@@ -38,7 +38,7 @@ LEGACY_PROSODY, LEGACY_EJABBERD = "198.51.100.21", "198.51.100.22"
 PROSODY, EJABBERD, RESOLVER = "203.0.113.11", "203.0.113.12", "203.0.113.55"
 OURS, PROSODY_DOMAIN, EJABBERD_DOMAIN = "corp.example", "partner1.example", "partner2.example"
 PASSWORD = "wherefore"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 def reason_to_skip() -> str | None:

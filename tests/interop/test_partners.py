@@ -90,7 +90,7 @@ async def test_prosody_user_pings_our_domain(make_edge: MakeEdge, juliet: Person
     await edge.listen()
     session = await edge.connect(PROSODY_DOMAIN)
     await edge.wait(Authorised, by=session)
-    assert await juliet.plugin["xep_0199"].ping(OURS, timeout=20) > 0
+    assert await juliet.plugin["xep_0199"].ping(OURS, timeout=60) > 0
 
 
 async def test_prosody_says_why_it_refuses_a_self_signed_certificate(make_edge: MakeEdge, juliet: Person) -> None:

@@ -60,7 +60,7 @@ class Tally:
     async def pass_on(self, number: int, gateway: str) -> None:
         """Until that many more have come over a gateway."""
         goal = sum(each[2] == gateway for each in self.arrived) + number
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while sum(each[2] == gateway for each in self.arrived) < goal:
                 self._news.clear()
                 await self._news.wait()

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.security.world import OWN, World, eventually, world_of
+from tests.security.world import OWN, PATIENCE, World, eventually, world_of
 
 from xmppgw.store.interface import Accept, Sent
 from xmppgw.store.sqlite import SqliteStore
@@ -151,7 +151,7 @@ async def test_what_may_be_forgotten_goes_faster_than_it_comes_and_holds_nobody_
 
         begun = asyncio.get_running_loop().time()
         while (seen := await left("seen")) > 100 or await left("sent"):
-            assert asyncio.get_running_loop().time() < begun + 20, f"{seen} keys are left of {number}"
+            assert asyncio.get_running_loop().time() < begun + PATIENCE, f"{seen} keys are left of {number}"
             await asyncio.sleep(0.05)
         await world.platform.requests.count(100)
         assert world.platform.bodies() == [f"m{each}" for each in range(100)]

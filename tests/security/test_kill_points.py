@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from tests.security.conftest import Start
-from tests.security.world import World, eventually
+from tests.security.world import PATIENCE, World, eventually
 
 from xmppgw.xmpp.stream import Authorised, Closed
 
@@ -92,7 +92,7 @@ async def up(world: World) -> None:
             return False
         return [link["state"] for link in status["links"]] == ["up"]
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await joined():
             await asyncio.sleep(0.05)
 

@@ -48,7 +48,7 @@ async def troubled(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncItera
     found: list[Troubled] = []
 
     async def prepare(world: World) -> None:
-        world.message_ttl = getattr(request, "param", 3.0)
+        world.message_ttl = getattr(request, "param", world.message_ttl)
         world.edge_limits.update(outbound_queue_stanzas=50, retry_seconds=0.2, negotiation_seconds=60)
         world.front_end_limits.update(lane_window_messages=32)
         # Takes connections and never says a word.
@@ -79,7 +79,7 @@ def partner(domain: str, port: int) -> dict[str, Any]:
     return {"domain": domain, "addresses": [{"host": "127.0.0.1", "port": port}]}
 
 
-async def test_the_others_go_on_and_what_waits_comes_back_when_it_is_too_old(troubled: Troubled) -> None:
+async def test_the_others_go_on(troubled: Troubled) -> None:
     world = troubled.world
     lost = await troubled.send(GONE, NUMBER), await troubled.send(MUTE, NUMBER)
     assert [len(each) for each in lost] == [NUMBER, NUMBER]
@@ -87,16 +87,21 @@ async def test_the_others_go_on_and_what_waits_comes_back_when_it_is_too_old(tro
     taken = await troubled.send("partner1.example", NUMBER)
     await world.partner1.stanzas.count(len(taken))
     assert world.partner1.bodies() == [f"partner1.example {each}" for each in range(NUMBER)]
-    assert world.edge.context.outbound.waiting() <= 2 * 32, "what waits at the edge is bounded per partner"
+    assert 0 < world.edge.context.outbound.waiting() <= 2 * 32, "what waits at the edge is bounded per partner"
     assert nothing_was_overtaken(world)
 
+
+@pytest.mark.parametrize("troubled", [1.0], indirect=True)
+async def test_what_waits_comes_back_when_it_is_too_old(troubled: Troubled) -> None:
+    world = troubled.world
+    lost = await troubled.send(GONE, NUMBER), await troubled.send(MUTE, NUMBER)
+    assert [len(each) for each in lost] == [NUMBER, NUMBER]
     for each in (GONE, MUTE):
         await eventually(lambda each=each: troubled.notices(each) == NUMBER, f"all to {each} have come back")
     assert world.edge.context.outbound.waiting() == 0
     await eventually(lambda: not world.front_end.context.queued, "nothing is left in the store")
 
 
-@pytest.mark.parametrize("troubled", [3600.0], indirect=True)
 async def test_what_waits_comes_back_at_once_when_the_edges_forget_the_partner(troubled: Troubled) -> None:
     """A rollback takes partners out of the edges first; nobody waits until an hour has made messages too old."""
     world = troubled.world
@@ -144,7 +149,9 @@ async def test_a_server_that_accepts_and_stays_silent_does_not_hide_the_next_one
     mute = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
 
     async def prepare(world: World) -> None:
-        world.edge_limits.update(negotiation_seconds=0.5, close_seconds=0.2, retry_seconds=60, retry_maximum_seconds=60)
+        # Patient enough for a server that is well on a machine that is not, and with no second attempt.
+        world.edge_limits.update(negotiation_seconds=5, close_seconds=0.2)
+        world.edge_limits.update(retry_seconds=3600, retry_maximum_seconds=3600)
         well.append(FakePartner(world, domain, policy=PeerPolicy(True, False, False)))
         await well[0].listen()
         ports = mute.sockets[0].getsockname()[1], well[0].port

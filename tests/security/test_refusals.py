@@ -186,9 +186,7 @@ async def test_a_connection_that_stays_silent_is_closed(tmp_path: Path) -> None:
         world.edge_limits["negotiation_seconds"] = 0.3
 
     async with world_of(tmp_path, hurried) as world, raw(world.edge.ports[0]) as client:
-        started = time.monotonic()
         assert b"connection-timeout" in await client.rest()
-        assert time.monotonic() - started < PATIENCE / 2
         await closing(world, condition="connection-timeout")
 
 

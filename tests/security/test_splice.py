@@ -493,7 +493,12 @@ async def test_federation_that_is_disabled_ends_what_is_joined_and_what_is_arriv
         assert world.edge.context.admission.waiting == 0
 
 
-async def test_a_draining_edge_ends_joined_connections_when_nothing_passes(tmp_path: Path) -> None:
+async def test_a_draining_edge_ends_joined_connections_when_nothing_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine is, what it takes between two messages is no pause.
+    for name in ("QUIET_SECONDS", "PATIENT_SECONDS"):
+        monkeypatch.setattr(f"xmppgw.edge.daemon.{name}", 3600.0)
     async with raw_legacy(tmp_path) as (world, legacy):
         raw = await (await Raw.connect(world)).says(PARTNER1)
         peer = await legacy.peer()
@@ -501,6 +506,8 @@ async def test_a_draining_edge_ends_joined_connections_when_nothing_passes(tmp_p
         for number in range(20):
             await raw.says(b"<message>%d</message>" % number)
             await asyncio.sleep(0.02)
+        assert not draining.done()
+        monkeypatch.setattr("xmppgw.edge.daemon.QUIET_SECONDS", 0.1)
         assert await draining
         assert (await peer.rest()).count(b"<message>") == 20
         assert await raw.rest() == b""
@@ -533,7 +540,11 @@ async def test_a_draining_edge_makes_do_with_a_short_pause_in_the_end(
         assert received >= sent - 1, "what was sent before the end has passed"
 
 
-async def test_a_draining_edge_cuts_who_never_pauses_at_its_deadline_and_says_so(tmp_path: Path) -> None:
+async def test_a_draining_edge_cuts_who_never_pauses_at_its_deadline_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("QUIET_SECONDS", "SHORT_QUIET_SECONDS"):
+        monkeypatch.setattr(f"xmppgw.edge.daemon.{name}", 3600.0)
     async with raw_legacy(tmp_path, drain_seconds=1) as (world, legacy):
         raw = await (await Raw.connect(world)).says(PARTNER1)
         await legacy.peer()

@@ -13,7 +13,7 @@ import io
 import json
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,7 +63,8 @@ from xmppgw.xmpp.stream import (
 )
 
 Found = TypeVar("Found")
-PATIENCE = 20.0
+#: Seconds until a test gives up on what has to come, however slow the machine is. No test that passes waits so long.
+PATIENCE = 120.0
 OWN = "corp.example"
 #: A second domain of ours, for the tests that want one.
 BRANCH = "branch.example"
@@ -353,6 +354,7 @@ class SipEnd:
         self.platform = platform
         self.connection = connection
         self.machine: SipConnection | None = None
+        self.gone = False
         self.up = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         connection.use(self)
@@ -388,6 +390,7 @@ class SipEnd:
     def drained(self) -> None: ...
 
     def lost(self, reason: str) -> None:
+        self.gone = True
         self.platform.lost.add(reason)
         if self in self.platform.ends:
             self.platform.ends.remove(self)
@@ -414,6 +417,8 @@ class FakePlatform:
         self._world = world
         self._server: asyncio.Server | None = None
         self._client: SipEnd | None = None
+        #: Which connection a request went out on.
+        self._carried: dict[str, SipEnd] = {}
 
     async def listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -467,6 +472,7 @@ class FakePlatform:
         assert self._client.machine is not None
         transaction = self._client.machine.send_request(request, asyncio.get_running_loop().time())
         self._client.flush()
+        self._carried[transaction] = self._client
         return transaction
 
     async def status(self, transaction: str) -> int:
@@ -474,6 +480,17 @@ class FakePlatform:
             lambda items: any(known == transaction for known, _ in items), f"a response to {transaction}"
         )
         return int(next(status for known, status in items if known == transaction))
+
+    async def answered(self, transactions: Iterable[str]) -> dict[str, int]:
+        """Which of the requests were answered, and how; each was, or was cut off with its connection."""
+        asked = set(transactions)
+
+        def over() -> bool:
+            found = {known for known, _ in self.responses.items}
+            return all(each in found or self._carried[each].gone for each in asked)
+
+        await eventually(over, "each request is answered or cut off")
+        return {known: status for known, status in self.responses.items if known in asked}
 
     def bodies(self) -> list[str]:
         return [request.body.decode() for request in self.requests.items]

@@ -19,7 +19,7 @@ from typing import TypeVar
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).parent
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Lab:
     def run(self, host: str, *command: str, given: str = "") -> str:
         """What `command` prints on `host`; a failure shows both of its outputs."""
         process = self.start(host, *command)
-        output, errors = process.communicate(given, timeout=60)
+        output, errors = process.communicate(given, timeout=120)
         assert process.returncode == 0, f"{host}: {' '.join(command)}: exit {process.returncode}\n{output}{errors}"
         return output
 

@@ -134,7 +134,7 @@ def test_the_tables_survive_a_restart(lab: Lab, tables: None, signal: str) -> No
         rows = json.loads(lab.run(TARGET.host, *query) or "[]")
         return {row["key_name"] for row in rows} == set(expected["homing"])
 
-    eventually("the change is on disk", on_disk, 5)
+    eventually("the change is on disk", on_disk)
     before = lab.run(TARGET.host, "systemctl", "show", "-P", "MainPID", "kamailio")
     lab.run(TARGET.host, "systemctl", "kill", f"--signal={signal}", "kamailio")
     state = ("systemctl", "show", "-P", "MainPID", "kamailio")

@@ -32,7 +32,7 @@ async def names() -> AsyncIterator[Names]:
 
 
 async def dialer(names: Names) -> Dialer:
-    return Dialer(Resolver(["127.0.0.1"], await names.start(), seconds=10.0), connect_seconds=2.0, delay_seconds=0.02)
+    return Dialer(Resolver(["127.0.0.1"], await names.start(), seconds=60.0), connect_seconds=60.0, delay_seconds=0.02)
 
 
 async def found(dialer: Dialer, who: Partner | None = None) -> list[tuple[str, int]]:
@@ -108,9 +108,9 @@ async def test_a_closed_port_costs_no_delay_and_the_next_is_used() -> None:
     server, port = await listening()
     closed, closed_port = await listening()
     closed.close()
-    trying = Dialer(None, connect_seconds=2.0, delay_seconds=5.0)
+    trying = Dialer(None, connect_seconds=60.0, delay_seconds=3600.0)
     addresses = given([Address("127.0.0.1", closed_port, "closed"), Address("127.0.0.1", port, "open")])
-    async with asyncio.timeout(2.0):
+    async with asyncio.timeout(60.0):
         connection = await trying.connect(addresses, Connection)
     assert connection.peer_port == port
     connection.abort()
@@ -134,7 +134,7 @@ async def test_an_address_that_does_not_answer_delays_the_next_only_a_little(mon
 
     monkeypatch.setattr(trying, "_attempt", silent)
     addresses = given([Address("198.51.100.1", 1, "silent"), Address("127.0.0.1", port, "open")])
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60.0):
         connection = await trying.connect(addresses, Connection)
         await cancelled
     assert connection.peer_port == port
@@ -148,7 +148,7 @@ async def test_when_all_fail_the_reasons_are_all_named() -> None:
         server, port = await listening()
         server.close()
         ports.append(port)
-    trying = Dialer(None, connect_seconds=2.0, delay_seconds=0.02)
+    trying = Dialer(None, connect_seconds=60.0, delay_seconds=0.02)
     with pytest.raises(CannotConnect) as refusal:
         await trying.connect(given([Address("127.0.0.1", port, "x") for port in ports]), Connection)
     assert all(f"port {port}" in str(refusal.value) for port in ports)

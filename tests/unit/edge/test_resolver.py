@@ -29,7 +29,7 @@ async def names() -> AsyncIterator[Names]:
     made.close()
 
 
-async def resolver(names: Names, clock: Clock, *, seconds: float = 10.0, entries: int = 100) -> Resolver:
+async def resolver(names: Names, clock: Clock, *, seconds: float = 60.0, entries: int = 100) -> Resolver:
     port = await names.start()
     return Resolver(["127.0.0.1"], port, seconds=seconds, entries=entries, clock=clock)
 

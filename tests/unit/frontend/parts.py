@@ -157,7 +157,7 @@ async def parts(folder: Path, *, changes: dict[str, Any] | None = None, **limits
             context.rules.close()
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """For what no event tells of."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds

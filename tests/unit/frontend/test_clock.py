@@ -34,10 +34,10 @@ async def test_a_message_that_the_platform_put_off_leaves_again_after_its_pause(
         await until(lambda: len(found.sip.sent) == 1, "it has left")
         found.context.sip_lanes.answered(found.sip.sent[0], response(503))
         found.clock.now -= DAY
-        await until(lambda: len(found.sip.sent) == 2, "it has left again", 3.0)
+        await until(lambda: len(found.sip.sent) == 2, "it has left again")
         found.arrives(2)
         found.context.sip_lanes.answered(found.sip.sent[1], response(200))
-        await until(lambda: len(found.sip.sent) == 3, "the next one has left", 3.0)
+        await until(lambda: len(found.sip.sent) == 3, "the next one has left")
 
 
 async def test_a_pause_that_the_platform_asked_for_is_kept(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_a_message_that_an_edge_put_off_leaves_again_after_its_pause(tmp_p
         change = found.context.xmpp_lanes.outcome(Outcome(found.links.sent[0][1], "c1", "deferred", retry_after=0.05))
         found.context.commit(change.operations)
         found.clock.now -= DAY
-        await until(lambda: len(found.links.sent) == 2, "it has left again", 3.0)
+        await until(lambda: len(found.links.sent) == 2, "it has left again")
 
 
 async def test_what_was_put_off_before_a_restart_waits_no_longer_than_our_longest_pause(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_what_was_put_off_before_a_restart_waits_no_longer_than_our_longes
         found.sip.ready = True
         found.context.sip_lanes.pump_all()
         assert not found.sip.sent
-        await until(lambda: len(found.sip.sent) == 1, "it has left", 3.0)
+        await until(lambda: len(found.sip.sent) == 1, "it has left")
 
 
 async def test_what_waits_when_the_clock_is_set_back_has_its_whole_time_once_more_and_no_longer(tmp_path: Path) -> None:
