@@ -53,7 +53,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if shutil.which("systemd-nspawn") is None:
         pytest.skip("a lab needs systemd-nspawn (package systemd-container)")
     if not (ROOT / ".cache" / "images" / "current-servers").exists():
-        pytest.skip("no images: run `make setup` once (python -m lab_provider.image bake)")
+        pytest.skip("no images: `.ci/setup --for test` bakes them")
     lab = Lab(tmp_path_factory.mktemp("stand-ins"), "standins")
     try:
         up = lab.program("standalone", "up", "--stack", "lab")
