@@ -69,6 +69,6 @@ def conversation(
     try:
         yield seen
     finally:  # a block that failed must not leave its traffic to the next one
-        output, errors = process.communicate("stop\n", timeout=120)
+        output, errors = process.communicate("stop\n", timeout=600)
     assert process.returncode == 0, f"traffic failed:\n{output}{errors}"
     seen.result.update(json.loads(output))

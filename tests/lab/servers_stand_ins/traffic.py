@@ -14,7 +14,10 @@ from collections import Counter
 
 import slixmpp
 
-STRAGGLERS_SECONDS = 15
+#: Silence after which nothing more is expected.
+STRAGGLERS_SECONDS = 20
+#: Messages that may be under way before more are sent: a slow machine is not to be buried.
+UNDER_WAY = 200
 
 
 class Tally:
@@ -119,9 +122,16 @@ async def main():
         people[jid] = Person(jid, password, tally)
         people[jid].connect((address, 5222))
     for person in people.values():
-        await asyncio.wait_for(person.online.wait(), 20)
+        await asyncio.wait_for(person.online.wait(), 120)
     print("ready", flush=True)
-    calls, began, number = [], time.time(), 0
+    calls, number = [], 0
+
+    def under_way():
+        if orders["elsewhere"]:
+            return len(tally.calls) - len(tally.answers)
+        refused = sum(code >= 300 for code, _ in tally.answers.values())
+        return len(tally.sent) - len(tally.received) - len(tally.errors) - refused
+
     # With no count it goes on until its next line of input.
     stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     while not stop.done() if orders["count"] is None else number < orders["count"]:
@@ -132,7 +142,10 @@ async def main():
             if xmpp in people:
                 people[xmpp].say(sip, f"{xmpp} to {sip} {number}")
         number += 1
-        await asyncio.sleep(max(0.0, began + number / orders["rate"] - time.time()))
+        await asyncio.sleep(1 / orders["rate"])
+        latest = time.time() + STRAGGLERS_SECONDS
+        while under_way() > UNDER_WAY and time.time() < latest and not stop.done():
+            await asyncio.sleep(0.1)
     await asyncio.gather(*calls)
     refused = {body for body, (code, _) in tally.answers.items() if code >= 300}
 
@@ -141,11 +154,10 @@ async def main():
         ends = set(tally.sent) - set(tally.received) - set(tally.errors) - refused - noticed
         return ends - {body for body in ends if orders["elsewhere"] and body in tally.answers}
 
-    end = time.time() + STRAGGLERS_SECONDS
-    while (open_ends() or len(tally.notices) < orders["notices"]) and time.time() < end:
+    while open_ends() or len(tally.notices) < orders["notices"]:
         tally.changed.clear()
         try:
-            await asyncio.wait_for(tally.changed.wait(), end - time.time())
+            await asyncio.wait_for(tally.changed.wait(), STRAGGLERS_SECONDS)
         except TimeoutError:
             break
     server.close()
